@@ -1,0 +1,37 @@
+//! A selective forwarding unit as a library: a sans-IO engine and an optional shell of sockets and
+//! threads. The modules stand in the order of a packet's way.
+
+pub mod command;
+
+pub mod description;
+
+pub mod error;
+
+pub mod event;
+
+pub mod id;
+
+pub mod limits;
+
+pub mod stats;
+
+pub mod time;
+
+mod map;
+
+mod random;
+
+mod slab;
+
+pub mod engine;
+
+pub mod packet;
+
+pub mod srtp;
+
+pub use command::{Command, EndpointOptions, Reply, Ticket};
+pub use description::ReceiverConstraints;
+pub use error::{Discard, Error, Result};
+pub use event::Event;
+pub use id::{ConferenceId, EndpointAddress, EndpointId, SourceName};
+pub use time::Time;

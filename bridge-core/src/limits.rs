@@ -1,0 +1,87 @@
+//! Bounds every queue, table and cache. Defaults are those of docs/operating/limits.md.
+
+use core::time::Duration;
+
+/// Bytes of a conference, endpoint or source name.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Bytes of the largest datagram taken from the network. Larger ones are cut by the kernel and
+/// discarded. A browser's ClientHello comes in datagrams of up to 1,408 bytes.
+pub const DATAGRAM_BYTES_MAX: usize = 1_600;
+
+/// Bytes kept free behind a datagram for a tag and padding.
+pub const TAILROOM_BYTES: usize = 64;
+
+/// Bytes of a packet buffer.
+pub const PACKET_BYTES: usize = DATAGRAM_BYTES_MAX + TAILROOM_BYTES;
+
+/// Bytes of the longest RTP packet that is forwarded; longer ones are discarded (they would be
+/// fragmented on the way).
+pub const RTP_BYTES_MAX: usize = 1_460;
+
+/// Sources of one endpoint.
+pub const SOURCES_PER_ENDPOINT_MAX: usize = 20;
+
+/// SSRCs of one endpoint, retransmission streams included.
+pub const SSRCS_PER_ENDPOINT_MAX: usize = 60;
+
+/// Simulcast encodings of one source.
+pub const ENCODINGS_MAX: usize = 3;
+
+/// Remote candidates of one endpoint.
+pub const REMOTE_CANDIDATES_MAX: usize = 40;
+
+/// Video slots (rewritten SSRCs) of one receiver.
+pub const VIDEO_SLOTS_MAX: usize = 50;
+
+/// Audio slots (rewritten SSRCs) of one receiver.
+pub const AUDIO_SLOTS_MAX: usize = 50;
+
+/// Packets kept of one encoding for retransmission: a second of 4 Mbit/s and more.
+pub const HISTORY_PACKETS_MAX: usize = 512;
+
+/// Age beyond which a packet is not retransmitted.
+pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Sequence numbers that one NACK may name.
+pub const NACK_ENTRIES_MAX: usize = 512;
+
+/// Missing sequence numbers remembered of one stream.
+pub const MISSING_MAX: usize = 256;
+
+/// Shortest time between two keyframe requests to one source.
+pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Counts that an operator may change; all have a counter of what was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Conferences of a bridge.
+    pub conferences: usize,
+    /// Endpoints of a bridge.
+    pub endpoints: usize,
+    /// Endpoints of one conference.
+    pub endpoints_per_conference: usize,
+    /// Datagrams per second accepted from one endpoint.
+    pub packets_per_second: u32,
+    /// Bits per second accepted from one endpoint.
+    pub bits_per_second: u64,
+    /// STUN requests per second from one source address that belong to no validated pair.
+    pub stun_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            conferences: 2_000,
+            endpoints: 5_000,
+            endpoints_per_conference: 1_000,
+            packets_per_second: 6_000,
+            bits_per_second: 30_000_000,
+            stun_per_second: 50,
+        }
+    }
+}
+
+const _: () = assert!(RTP_BYTES_MAX + TAILROOM_BYTES <= PACKET_BYTES);
+const _: () = assert!(SSRCS_PER_ENDPOINT_MAX >= 2 * ENCODINGS_MAX);
+const _: () = assert!(HISTORY_PACKETS_MAX.is_power_of_two());

@@ -1,0 +1,5 @@
+//! Rooms, focus and HTTPS on top of bridge-core.
+
+pub mod seam;
+
+pub mod xml;

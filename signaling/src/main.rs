@@ -1,0 +1,3 @@
+//! The binary `trestle`.
+
+fn main() {}

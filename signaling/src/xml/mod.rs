@@ -1,0 +1,5 @@
+//! Reads and writes XML as elements, without DTD, entities or processing instructions.
+
+pub mod element;
+
+pub use element::{Element, Node};
