@@ -1,16 +1,17 @@
 //! Holds a stanza or a part of it. A router must carry what it does not understand, so this is a
 //! plain tree: names, namespaces, attributes, text.
 
-/// An XML element. Its namespace is written as a literal `xmlns` wherever it differs from the
-/// parent's *and* on every element that was built with [`Element::new`]: Jitsi's clients select by
-/// the literal attribute.
+/// An XML element. Its namespace is written as a literal default `xmlns` on the element itself
+/// wherever it differs from the parent's, never hoisted and never as a prefix: Jitsi's clients
+/// select by the literal attribute (see [`super::writer`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Element {
     /// Local name.
     pub name: String,
     /// Namespace, empty for none.
     pub namespace: String,
-    /// Attributes in order: name as written (`id`, `xml:lang`), value.
+    /// Attributes in order: name, value. A name without namespace is plain (`id`), one of XML's own
+    /// is `xml:lang`, any other is `{namespace}name`.
     pub attributes: Vec<(String, String)>,
     /// Children in order.
     pub children: Vec<Node>,
@@ -113,6 +114,33 @@ impl Element {
         })
     }
 
+    /// Child elements in order, to be changed.
+    pub fn elements_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        self.children.iter_mut().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        })
+    }
+
+    /// Keeps the child elements that `keep` accepts, and all text.
+    pub fn retain_elements(&mut self, mut keep: impl FnMut(&Self) -> bool) {
+        self.children.retain(|node| match node {
+            Node::Element(element) => keep(element),
+            Node::Text(_) => true,
+        });
+    }
+
+    /// Roughly how many bytes it takes on the wire; what queues count.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(n, v)| n.len() + v.len() + 4);
+        let children = self.children.iter().map(|node| match node {
+            Node::Element(element) => element.weight(),
+            Node::Text(text) => text.len(),
+        });
+        2 * self.name.len() + self.namespace.len() + 16 + attributes.chain(children).sum::<usize>()
+    }
+
     /// Its own text, without that of its children.
     #[must_use]
     pub fn own_text(&self) -> String {
@@ -123,5 +151,36 @@ impl Element {
                 Node::Element(_) => None,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_set_once_and_can_be_taken_away() {
+        let mut element = Element::new("iq", "jabber:client")
+            .with("id", "1")
+            .with("id", "2");
+        assert_eq!(element.attributes.len(), 1);
+        assert_eq!(element.attr("id"), Some("2"));
+        element.unset("id");
+        assert_eq!(element.attr("id"), None);
+    }
+
+    #[test]
+    fn a_child_is_found_by_name_and_namespace() {
+        let element = Element::new("iq", "jabber:client")
+            .text("around ")
+            .child(Element::new("query", "a"))
+            .child(Element::new("query", "b").text("inner"))
+            .text("it");
+        assert_eq!(
+            element.find("query", "b").map(Element::own_text).as_deref(),
+            Some("inner")
+        );
+        assert!(element.find("query", "c").is_none());
+        assert_eq!(element.own_text(), "around it");
     }
 }
