@@ -23,11 +23,19 @@ mod random;
 
 mod slab;
 
+mod wire;
+
 pub mod engine;
 
 pub mod packet;
 
 pub mod srtp;
+
+pub mod rtp;
+
+pub mod rtcp;
+
+pub mod codec;
 
 pub use command::{Command, EndpointOptions, Reply, Ticket};
 pub use description::ReceiverConstraints;

@@ -46,6 +46,10 @@ pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(1);
 /// Sequence numbers that one NACK may name.
 pub const NACK_ENTRIES_MAX: usize = 512;
 
+/// Packets that one transport-wide feedback may report on: as many as the history of sent ones
+/// holds. A packet of 20 bytes could otherwise make us walk 65,535.
+pub const TWCC_STATUSES_MAX: usize = 8_192;
+
 /// Missing sequence numbers remembered of one stream.
 pub const MISSING_MAX: usize = 256;
 
