@@ -36,6 +36,8 @@ pub mod rtp;
 pub mod rtcp;
 
 pub mod codec;
+#[cfg(feature = "unstable-toolbox")]
+pub mod fuzz;
 
 pub use command::{Command, EndpointOptions, Reply, Ticket};
 pub use description::ReceiverConstraints;

@@ -3,3 +3,6 @@
 pub mod seam;
 
 pub mod xml;
+
+#[cfg(feature = "unstable-toolbox")]
+pub mod fuzz;
