@@ -39,6 +39,10 @@ pub mod codec;
 #[cfg(feature = "unstable-toolbox")]
 pub mod fuzz;
 
+mod ingest;
+
+mod route;
+
 pub use command::{Command, EndpointOptions, Reply, Ticket};
 pub use description::ReceiverConstraints;
 pub use error::{Discard, Error, Result};

@@ -53,8 +53,33 @@ pub const TWCC_STATUSES_MAX: usize = 8_192;
 /// Missing sequence numbers remembered of one stream.
 pub const MISSING_MAX: usize = 256;
 
+/// Times a missing packet is asked for again.
+pub const NACK_TRIES_MAX: u8 = 10;
+
+/// Age beyond which a missing packet is given up.
+pub const MISSING_AGE_MAX: Duration = Duration::from_secs(1);
+
 /// Shortest time between two keyframe requests to one source.
 pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Longest time between two keyframe requests while none comes.
+pub const KEYFRAME_REPEAT_INTERVAL_MAX: Duration = Duration::from_secs(1);
+
+/// Keyframe requests sent for one wish.
+pub const KEYFRAME_TRIES_MAX: u8 = 10;
+
+/// Packets kept of a sound: a second at 20 ms and more.
+pub const AUDIO_HISTORY_PACKETS_MAX: usize = 64;
+
+/// Arrival times kept of one endpoint for transport-cc feedback: a third of a second at the
+/// largest rate, three feedback intervals.
+pub const ARRIVALS_MAX: usize = 2_048;
+
+/// Silent packets in a row that are forwarded before silence is discarded.
+pub const SILENT_PACKETS_MAX: u8 = 3;
+
+/// Bytes of one compound of feedback to a sender.
+pub const FEEDBACK_BYTES_MAX: usize = 1_200;
 
 /// Counts that an operator may change; all have a counter of what was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,3 +114,7 @@ impl Default for Limits {
 const _: () = assert!(RTP_BYTES_MAX + TAILROOM_BYTES <= PACKET_BYTES);
 const _: () = assert!(SSRCS_PER_ENDPOINT_MAX >= 2 * ENCODINGS_MAX);
 const _: () = assert!(HISTORY_PACKETS_MAX.is_power_of_two());
+const _: () = assert!(AUDIO_HISTORY_PACKETS_MAX.is_power_of_two());
+const _: () = assert!(ARRIVALS_MAX.is_power_of_two());
+const _: () = assert!(NACK_TRIES_MAX > 0 && KEYFRAME_TRIES_MAX > 0);
+const _: () = assert!(FEEDBACK_BYTES_MAX <= RTP_BYTES_MAX);

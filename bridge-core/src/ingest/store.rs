@@ -1,0 +1,169 @@
+//! Keeps the recent packets of one encoding: once per source, whatever the number of receivers.
+//!
+//! A ring by extended sequence number. What leaves the ring, by age or by number, goes back to the
+//! pool. The ring is also the memory against duplicates (`duplicate.rs`) and tells egress which
+//! numbers will never be forwarded, so that it can close the gap (see [`Entry`]).
+
+use crate::limits::HISTORY_AGE_MAX;
+use crate::packet::{Pool, SharedPacket};
+use crate::time::Time;
+
+use super::source::MediaPacket;
+
+/// The recent packets of one encoding.
+#[derive(Debug)]
+pub(crate) struct PacketStore {
+    slots: Box<[Slot]>,
+    /// First number of the window.
+    oldest: u64,
+    /// One past the last number of the window; equal to `oldest` when nothing ever came.
+    end: u64,
+}
+
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Empty,
+    Skipped,
+    Held(MediaPacket),
+}
+
+/// What the store knows of a sequence number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry<'a> {
+    /// The packet itself.
+    Held(&'a MediaPacket),
+    /// It came and is never forwarded (padding only, discarded silence, muted, malformed payload):
+    /// a receiver's numbers close over it.
+    Skipped,
+    /// It has not come yet: it may be lost, late, or ahead of what the sender has sent.
+    Missing,
+    /// It is before the window: nobody can get it any more.
+    Gone,
+}
+
+impl PacketStore {
+    /// A store of `capacity` packets, a power of two.
+    pub(crate) fn new(capacity: usize) -> Self {
+        debug_assert!(capacity.is_power_of_two(), "the ring is indexed by a mask");
+        Self {
+            slots: (0..capacity).map(|_| Slot::Empty).collect(),
+            oldest: 0,
+            end: 0,
+        }
+    }
+
+    /// What is known of `sequence`.
+    pub(crate) fn entry(&self, sequence: u64) -> Entry<'_> {
+        if sequence < self.oldest {
+            return Entry::Gone;
+        }
+        if sequence >= self.end {
+            return Entry::Missing;
+        }
+        match self.slots.get(self.place(sequence)) {
+            Some(Slot::Held(packet)) => Entry::Held(packet),
+            Some(Slot::Skipped) => Entry::Skipped,
+            Some(Slot::Empty) | None => Entry::Missing,
+        }
+    }
+
+    /// The packet of that number, if it is held.
+    pub(crate) fn get(&self, sequence: u64) -> Option<&MediaPacket> {
+        match self.entry(sequence) {
+            Entry::Held(packet) => Some(packet),
+            _ => None,
+        }
+    }
+
+    /// One past the highest number that came; 0 before the first packet.
+    pub(crate) const fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Keeps a packet. One that is before the window goes straight back to the pool.
+    pub(crate) fn insert(&mut self, packet: MediaPacket, pool: &mut Pool) {
+        self.make_room(packet.sequence, packet.arrival, pool);
+        self.put(packet.sequence, Slot::Held(packet), pool);
+    }
+
+    /// Remembers that `sequence` came and is never forwarded.
+    pub(crate) fn skip(&mut self, sequence: u64, now: Time, pool: &mut Pool) {
+        self.make_room(sequence, now, pool);
+        self.put(sequence, Slot::Skipped, pool);
+    }
+
+    /// Gives every packet back; what was in the window is gone.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.forget_before(self.end, pool);
+    }
+
+    fn put(&mut self, sequence: u64, tenant: Slot, pool: &mut Pool) {
+        let place = self.place(sequence);
+        let tenant = match self.slots.get_mut(place) {
+            Some(slot) if sequence >= self.oldest => core::mem::replace(slot, tenant),
+            _ => tenant,
+        };
+        give_back(tenant, pool);
+    }
+
+    /// Moves the window so that `sequence` is in it, unless it is before it.
+    fn make_room(&mut self, sequence: u64, now: Time, pool: &mut Pool) {
+        let capacity = self.slots.len() as u64;
+        if self.end == 0 {
+            // Packets that were overtaken by the very first still find a place.
+            self.oldest = sequence.saturating_sub(capacity / 2);
+            self.end = self.oldest;
+        }
+        if sequence >= self.end {
+            let end = sequence.saturating_add(1);
+            self.forget_before(end.saturating_sub(capacity), pool);
+            self.end = end;
+        }
+        self.forget_old(now, pool);
+    }
+
+    /// Takes the old packets at the window's start out of it, in a bounded number of steps.
+    fn forget_old(&mut self, now: Time, pool: &mut Pool) {
+        let last = self.end.min(self.oldest.saturating_add(FORGET_STEPS));
+        for sequence in self.oldest..last {
+            match self.slots.get(self.place(sequence)) {
+                Some(Slot::Held(packet)) if now.since(packet.arrival) > HISTORY_AGE_MAX => {
+                    self.forget_before(sequence + 1, pool);
+                }
+                Some(Slot::Held(_)) | None => return,
+                Some(Slot::Empty | Slot::Skipped) => {}
+            }
+        }
+    }
+
+    fn forget_before(&mut self, start: u64, pool: &mut Pool) {
+        for sequence in self.oldest..start.min(self.end) {
+            let place = self.place(sequence);
+            if let Some(slot) = self.slots.get_mut(place) {
+                give_back(core::mem::take(slot), pool);
+            }
+        }
+        self.oldest = self.oldest.max(start);
+    }
+
+    /// Remainder of `sequence` by the capacity.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the mask keeps less than the capacity"
+    )]
+    const fn place(&self, sequence: u64) -> usize {
+        sequence as usize & (self.slots.len() - 1)
+    }
+}
+
+fn give_back(slot: Slot, pool: &mut Pool) {
+    if let Slot::Held(MediaPacket { packet, .. }) = slot {
+        let packet: SharedPacket = packet;
+        pool.give_shared(packet);
+    }
+}
+
+/// Places looked at for old packets when one comes: more than one, so that the store shrinks after
+/// a burst; few, so that no packet pays for many.
+const FORGET_STEPS: u64 = 4;

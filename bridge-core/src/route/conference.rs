@@ -1,0 +1,354 @@
+//! Holds one conference: who is in it, what is sent in it, and whose stream an SSRC is.
+
+use core::mem;
+
+use crate::description::{GroupSemantics, SourceDescription, VideoType};
+use crate::error::{Error, Result};
+use crate::id::{ConferenceId, EndpointId, EndpointKey, SourceKey, SourceName, Ssrc};
+use crate::ingest::source::{Encoding, Source};
+use crate::limits::{ENCODINGS_MAX, SOURCES_PER_ENDPOINT_MAX, SSRCS_PER_ENDPOINT_MAX};
+use crate::map::{Map, MapSeed};
+use crate::packet::Pool;
+use crate::slab::Slab;
+use crate::time::Time;
+
+use super::mute::ForceMute;
+use super::speaker::DominantSpeaker;
+
+/// One conference.
+#[derive(Debug)]
+pub(crate) struct Conference {
+    /// Name.
+    pub(crate) id: ConferenceId,
+    /// Endpoints in the order in which they joined.
+    pub(crate) endpoints: Vec<EndpointKey>,
+    /// Everything that is announced.
+    pub(crate) sources: Slab<SourceKey, Source>,
+    /// Who speaks.
+    pub(crate) speaker: DominantSpeaker,
+    /// SSRCs under which the bridge itself reports (`jvb-a0`, `jvb-v0`).
+    pub(crate) feedback: FeedbackSsrcs,
+    /// Rises when routes may have to be decided anew: sources come, go, change or fall silent.
+    pub(crate) changes: u64,
+    /// Senders whose feedback became due by what others wished; the engine empties it.
+    pub(crate) urgent: Vec<EndpointKey>,
+    streams: Map<Ssrc, StreamKey>,
+    names: Map<SourceName, SourceKey>,
+}
+
+/// SSRCs under which the bridge itself reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FeedbackSsrcs {
+    /// On sound.
+    pub(crate) audio: Ssrc,
+    /// On pictures, and on transports.
+    pub(crate) video: Ssrc,
+}
+
+/// What an SSRC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamKey {
+    /// Which source.
+    pub(crate) source: SourceKey,
+    /// Which of its encodings.
+    pub(crate) encoding: u8,
+    /// Whether it is the retransmission stream of it.
+    pub(crate) is_rtx: bool,
+}
+
+/// Who announces sources.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    /// In the engine.
+    pub(crate) key: EndpointKey,
+    /// By name.
+    pub(crate) id: EndpointId,
+    /// What of it is stopped.
+    pub(crate) mute: ForceMute,
+}
+
+impl Conference {
+    /// An empty conference.
+    pub(crate) fn new(id: ConferenceId, feedback: FeedbackSsrcs, seed: MapSeed) -> Self {
+        Self {
+            id,
+            endpoints: Vec::new(),
+            sources: Slab::new(),
+            speaker: DominantSpeaker::default(),
+            feedback,
+            changes: 0,
+            urgent: Vec::new(),
+            streams: seed.map(),
+            names: seed.map(),
+        }
+    }
+
+    /// An endpoint comes in.
+    pub(crate) fn join(&mut self, endpoint: EndpointKey) {
+        self.endpoints.push(endpoint);
+        self.speaker.join(endpoint);
+        self.changes += 1;
+    }
+
+    /// An endpoint is gone, and what it sent.
+    pub(crate) fn leave(&mut self, endpoint: EndpointKey, pool: &mut Pool) {
+        self.endpoints.retain(|other| *other != endpoint);
+        self.speaker.leave(endpoint);
+        let theirs: Vec<SourceKey> = self.sources_of(endpoint).collect();
+        for key in theirs {
+            self.withdraw(key, pool);
+        }
+        self.changes += 1;
+    }
+
+    /// What `owner` has announced.
+    pub(crate) fn sources_of(&self, owner: EndpointKey) -> impl Iterator<Item = SourceKey> {
+        self.sources
+            .iter()
+            .filter(move |(_, source)| source.owner == owner)
+            .map(|(key, _)| key)
+    }
+
+    /// What the SSRC is, if `owner` announced it: nobody can send in another's name.
+    pub(crate) fn stream(&self, owner: EndpointKey, ssrc: Ssrc) -> Option<StreamKey> {
+        let stream = self.streams.get(&ssrc)?;
+        let source = self.sources.get(stream.source)?;
+        (source.owner == owner).then_some(*stream)
+    }
+
+    /// The source of that name.
+    pub(crate) fn named(&self, name: &SourceName) -> Option<SourceKey> {
+        self.names.get(name).copied()
+    }
+
+    /// Wishes for a keyframe on behalf of a receiver, whose own limits are egress' business.
+    pub(crate) fn request_keyframe(&mut self, now: Time, source: SourceKey, encoding: usize) {
+        let Some(source) = self.sources.get_mut(source) else {
+            return;
+        };
+        if source.wish_keyframe(now, encoding) && !self.urgent.contains(&source.owner) {
+            self.urgent.push(source.owner);
+        }
+    }
+
+    /// Says what a source of `owner` shows.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when it has no source of that name.
+    pub(crate) fn set_video_type(
+        &mut self,
+        owner: EndpointKey,
+        name: &SourceName,
+        video_type: VideoType,
+    ) -> Result<()> {
+        let source = self
+            .named(name)
+            .and_then(|key| self.sources.get_mut(key))
+            .filter(|source| source.owner == owner)
+            .ok_or(Error::Unknown("source"))?;
+        if mem::replace(&mut source.video_type, video_type) != video_type {
+            self.changes += 1;
+        }
+        Ok(())
+    }
+
+    /// Stops or lets through what `owner` sends by now.
+    pub(crate) fn apply_mute(&mut self, owner: EndpointKey, mute: ForceMute) {
+        for (_, source) in self.sources.iter_mut() {
+            if source.owner == owner {
+                source.set_muted(mute.covers(source.kind));
+            }
+        }
+        self.changes += 1;
+    }
+
+    /// Replaces all that `owner` sends; a source that is announced as before goes on undisturbed.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], [`Error::Misuse`] for groups that make no sense, [`Error::Exists`] when
+    /// another endpoint has the name or the SSRC. Nothing is changed then.
+    pub(crate) fn set_sources(
+        &mut self,
+        owner: &Owner,
+        descriptions: &[SourceDescription],
+        pool: &mut Pool,
+    ) -> Result<Vec<SourceKey>> {
+        let wanted = self.check(owner.key, descriptions)?;
+        let leaving: Vec<SourceKey> = self
+            .sources_of(owner.key)
+            .filter(|key| {
+                let source = self.sources.get(*key);
+                !source.is_some_and(|source| wanted.iter().any(|new| new.describes(source)))
+            })
+            .collect();
+        for key in leaving {
+            self.withdraw(key, pool);
+        }
+        self.changes += 1;
+        Ok(wanted
+            .into_iter()
+            .map(|new| self.announce(owner, new))
+            .collect())
+    }
+
+    /// Reads the descriptions without changing anything.
+    fn check<'a>(
+        &self,
+        owner: EndpointKey,
+        descriptions: &'a [SourceDescription],
+    ) -> Result<Vec<Announced<'a>>> {
+        if descriptions.len() > SOURCES_PER_ENDPOINT_MAX {
+            return Err(Error::Limit("sources of one endpoint"));
+        }
+        let count: usize = descriptions.iter().map(|one| one.ssrcs.len()).sum();
+        if count > SSRCS_PER_ENDPOINT_MAX {
+            return Err(Error::Limit("SSRCs of one endpoint"));
+        }
+        let mut ssrcs: Vec<Ssrc> = descriptions
+            .iter()
+            .flat_map(|one| &one.ssrcs)
+            .copied()
+            .collect();
+        ssrcs.sort_unstable();
+        if ssrcs.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(Error::Exists("SSRC"));
+        }
+        let is_foreign = |key: &SourceKey| {
+            let source = self.sources.get(*key);
+            source.is_some_and(|source| source.owner != owner)
+        };
+        let is_taken = |ssrc: &Ssrc| {
+            let stream = self.streams.get(ssrc);
+            *ssrc == self.feedback.audio
+                || *ssrc == self.feedback.video
+                || stream.is_some_and(|stream| is_foreign(&stream.source))
+        };
+        if ssrcs.iter().any(is_taken) {
+            return Err(Error::Exists("SSRC"));
+        }
+        let names = || descriptions.iter().map(|one| &one.name);
+        if names().any(|name| self.names.get(name).is_some_and(is_foreign)) {
+            return Err(Error::Exists("source"));
+        }
+        for (at, name) in names().enumerate() {
+            if names().take(at).any(|other| other == name) {
+                return Err(Error::Exists("source"));
+            }
+        }
+        descriptions.iter().map(Announced::read).collect()
+    }
+
+    fn announce(&mut self, owner: &Owner, new: Announced<'_>) -> SourceKey {
+        let description = new.description;
+        if let Some(key) = self.named(&description.name) {
+            if let Some(source) = self.sources.get_mut(key) {
+                source.video_type = description.video_type;
+            }
+            return key;
+        }
+        let key = self.sources.insert_with(|_| {
+            let encodings = new
+                .encodings
+                .iter()
+                .map(|(ssrc, rtx)| Encoding::new(*ssrc, *rtx, description.kind))
+                .collect();
+            Source::new(owner, description, encodings)
+        });
+        self.names.insert(description.name.clone(), key);
+        for (encoding, (ssrc, rtx)) in (0..).zip(new.encodings) {
+            let stream = |is_rtx| StreamKey {
+                source: key,
+                encoding,
+                is_rtx,
+            };
+            self.streams.insert(ssrc, stream(false));
+            if let Some(rtx) = rtx {
+                self.streams.insert(rtx, stream(true));
+            }
+        }
+        key
+    }
+
+    fn withdraw(&mut self, key: SourceKey, pool: &mut Pool) {
+        let Some(mut source) = self.sources.remove(key) else {
+            return;
+        };
+        self.names.remove(&source.name);
+        for encoding in &mut source.encodings {
+            self.streams.remove(&encoding.ssrc);
+            if let Some(rtx) = encoding.rtx {
+                self.streams.remove(&rtx);
+            }
+            encoding.store.clear(pool);
+        }
+    }
+}
+
+/// A description whose groups have been read.
+#[derive(Debug)]
+struct Announced<'a> {
+    description: &'a SourceDescription,
+    /// Each encoding and its retransmissions, smallest first.
+    encodings: Vec<(Ssrc, Option<Ssrc>)>,
+}
+
+impl<'a> Announced<'a> {
+    fn read(description: &'a SourceDescription) -> Result<Self> {
+        let ssrcs = &description.ssrcs;
+        let groups = &description.groups;
+        let is_listed = |ssrc: &Ssrc| ssrcs.contains(ssrc);
+        if !groups.iter().all(|group| group.ssrcs.iter().all(is_listed)) {
+            return Err(Error::Misuse("a group names an SSRC that is not listed"));
+        }
+        let of = |semantics| {
+            groups
+                .iter()
+                .filter(move |group| group.semantics == semantics)
+        };
+        let mut pairs = Vec::new();
+        for group in of(GroupSemantics::FlowIdentification) {
+            match group.ssrcs.as_slice() {
+                [stream, rtx] if stream != rtx => pairs.push((*stream, *rtx)),
+                _ => return Err(Error::Misuse("a FID group is not a pair")),
+            }
+        }
+        let is_rtx = |ssrc: &Ssrc| pairs.iter().any(|(_, rtx)| rtx == ssrc);
+        let rtx_of = |ssrc: &Ssrc| pairs.iter().find(|(stream, _)| stream == ssrc);
+        if pairs.iter().any(|(stream, _)| is_rtx(stream)) {
+            return Err(Error::Misuse("a retransmission of a retransmission"));
+        }
+        let streams: Vec<Ssrc> = match of(GroupSemantics::Simulcast).next() {
+            Some(group) => group.ssrcs.clone(),
+            None => ssrcs.iter().copied().filter(|ssrc| !is_rtx(ssrc)).collect(),
+        };
+        let encodings: Vec<_> = streams
+            .iter()
+            .map(|ssrc| (*ssrc, rtx_of(ssrc).map(|(_, rtx)| *rtx)))
+            .collect();
+        let mut claimed: Vec<Ssrc> = encodings
+            .iter()
+            .flat_map(|(ssrc, rtx)| [Some(*ssrc), *rtx])
+            .flatten()
+            .collect();
+        claimed.sort_unstable();
+        if claimed.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(Error::Misuse("an SSRC has two meanings"));
+        }
+        match encodings.len() {
+            0 => Err(Error::Misuse("a source without a stream")),
+            count if count > ENCODINGS_MAX => Err(Error::Limit("encodings of one source")),
+            _ => Ok(Self {
+                description,
+                encodings,
+            }),
+        }
+    }
+
+    /// Whether `source` is what was announced, so that it can go on.
+    fn describes(&self, source: &Source) -> bool {
+        let streams = || source.encodings.iter().map(|one| (one.ssrc, one.rtx));
+        source.name == self.description.name
+            && source.kind == self.description.kind
+            && streams().eq(self.encodings.iter().copied())
+    }
+}
