@@ -29,6 +29,8 @@ pub mod engine;
 
 pub mod packet;
 
+mod ice;
+
 pub mod srtp;
 
 pub mod rtp;

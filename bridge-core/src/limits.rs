@@ -31,6 +31,21 @@ pub const ENCODINGS_MAX: usize = 3;
 /// Remote candidates of one endpoint.
 pub const REMOTE_CANDIDATES_MAX: usize = 40;
 
+/// Paths of one endpoint that only its own checks revealed.
+pub const PEER_REFLEXIVE_MAX: usize = 16;
+
+/// Bytes of a peer's ICE ufrag or password (RFC 8445 section 5.3).
+pub const ICE_STRING_BYTES_MAX: usize = 256;
+
+/// Bytes of the longest STUN message of ours: a check of a peer with the longest ufrag.
+pub const STUN_BYTES_MAX: usize = 400;
+
+/// STUN messages of one endpoint that wait to be sent.
+pub const ICE_QUEUE_MAX: usize = 64;
+
+/// DTLS datagrams that wait for their path to be validated.
+pub const EARLY_DTLS_MAX: usize = 4;
+
 /// Video slots (rewritten SSRCs) of one receiver.
 pub const VIDEO_SLOTS_MAX: usize = 50;
 

@@ -1,0 +1,135 @@
+//! Keeps the peer's consent to be sent to fresh (RFC 7675): a check every five seconds or so, and
+//! silence when none was answered for thirty.
+//!
+//! Each check is sent once: a lost one is made up for by the next. Answers to any of the checks
+//! of the last thirty seconds count.
+
+use core::time::Duration;
+
+use super::stun::TransactionId;
+use crate::random::Random;
+use crate::time::Time;
+
+/// Consent for one pair.
+#[derive(Clone, Debug)]
+pub(crate) struct Consent {
+    confirmed: Time,
+    next: Time,
+    asked: [Option<TransactionId>; ASKED_MAX],
+    position: usize,
+}
+
+impl Consent {
+    /// Begins at the answer to a check.
+    pub(crate) fn new(now: Time, random: &mut Random) -> Self {
+        Self {
+            confirmed: now,
+            next: now + interval(random),
+            asked: [None; ASKED_MAX],
+            position: 0,
+        }
+    }
+
+    /// When to call [`Self::is_due`] or [`Self::is_lost`] again.
+    pub(crate) fn deadline(&self) -> Time {
+        self.next.min(self.confirmed + EXPIRY)
+    }
+
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        now >= self.next
+    }
+
+    /// Whether nothing may be sent any more.
+    pub(crate) fn is_lost(&self, now: Time) -> bool {
+        now >= self.confirmed + EXPIRY
+    }
+
+    /// Whether at least one check stayed without answer long after it could have come.
+    pub(crate) fn is_doubtful(&self, now: Time) -> bool {
+        now >= self.confirmed + INTERVAL * 2
+    }
+
+    /// Notes that a check was sent.
+    pub(crate) fn asked(&mut self, now: Time, transaction: TransactionId, random: &mut Random) {
+        self.next = now + interval(random);
+        if let Some(place) = self.asked.get_mut(self.position) {
+            *place = Some(transaction);
+        }
+        self.position = (self.position + 1) % ASKED_MAX;
+    }
+
+    /// Whether `transaction` is a check of ours that was not answered yet.
+    pub(crate) fn has_asked(&self, transaction: TransactionId) -> bool {
+        self.asked.contains(&Some(transaction))
+    }
+
+    /// Takes the answer to a check, once.
+    pub(crate) fn answered(&mut self, now: Time, transaction: TransactionId) {
+        if let Some(place) = self
+            .asked
+            .iter_mut()
+            .find(|asked| **asked == Some(transaction))
+        {
+            *place = None;
+            self.confirmed = now;
+        }
+    }
+
+    /// Counts an answered check that was not a consent check.
+    pub(crate) fn confirm(&mut self, now: Time) {
+        self.confirmed = now;
+    }
+}
+
+/// Four to six seconds, so that many endpoints do not keep step.
+fn interval(random: &mut Random) -> Duration {
+    let span = INTERVAL.as_millis() * 4 / 10;
+    let extra = u128::from(random.u32()) * span >> 32;
+    INTERVAL * 8 / 10 + Duration::from_millis(u64::try_from(extra).unwrap_or(0))
+}
+
+const INTERVAL: Duration = Duration::from_secs(5);
+const EXPIRY: Duration = Duration::from_secs(30);
+/// Checks of the last thirty seconds, at four seconds each.
+const ASKED_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_spread_between_four_and_six_seconds() {
+        let mut random = Random::new([1; 32]);
+        let all: Vec<_> = (0..500)
+            .map(|_| interval(&mut random).as_millis())
+            .collect();
+        assert!(all.iter().all(|ms| (4_000..6_000).contains(ms)));
+        assert!(all.iter().any(|ms| *ms < 4_200) && all.iter().any(|ms| *ms > 5_800));
+    }
+
+    #[test]
+    fn only_an_answer_to_a_check_of_ours_renews_consent_and_only_once() {
+        let mut random = Random::new([1; 32]);
+        let mut consent = Consent::new(Time::ZERO, &mut random);
+        let at = |s| Time::ZERO + Duration::from_secs(s);
+        consent.asked(at(5), [1; 12], &mut random);
+        consent.answered(at(6), [2; 12]);
+        assert!(consent.is_lost(at(30)));
+        consent.answered(at(7), [1; 12]);
+        assert!(!consent.is_lost(at(36)));
+        consent.answered(at(29), [1; 12]);
+        assert!(consent.is_lost(at(37)), "a replayed answer does not count");
+    }
+
+    #[test]
+    fn a_late_answer_still_counts() {
+        let mut random = Random::new([1; 32]);
+        let mut consent = Consent::new(Time::ZERO, &mut random);
+        let at = |s| Time::ZERO + Duration::from_secs(s);
+        for n in 1..=6 {
+            consent.asked(at(4 * u64::from(n)), [n; 12], &mut random);
+        }
+        consent.answered(at(29), [1; 12]);
+        assert!(!consent.is_lost(at(58)));
+    }
+}

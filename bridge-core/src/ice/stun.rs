@@ -1,0 +1,331 @@
+//! Reads and writes the STUN messages of ICE (RFC 8489, RFC 8445 section 7) with `stun-rs`.
+//!
+//! [`peek`] is our own: it checks the frame of a datagram and finds out whose it is, without
+//! allocating, so that bytes of strangers meet no decoder and make no state. Only what is addressed
+//! to an agent is decoded, and only what carries a fitting MESSAGE-INTEGRITY is returned.
+//! Attributes behind MESSAGE-INTEGRITY are ignored, except FINGERPRINT, which must fit when it is
+//! there. Deliberately absent: long-term credentials, SHA-256 integrity, SOFTWARE.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use stun_rs::attributes::ice::{IceControlled, IceControlling, Priority, UseCandidate};
+use stun_rs::attributes::stun::{
+    ErrorCode, Fingerprint, MessageIntegrity, UnknownAttributes, UserName, XorMappedAddress,
+};
+use stun_rs::methods::BINDING;
+use stun_rs::{
+    DecoderContextBuilder, HMACKey, MessageClass, MessageDecoderBuilder, MessageEncoderBuilder,
+    StunAttribute, StunMessageBuilder,
+};
+
+use crate::description::IceRole;
+use crate::error::{Discard, Error, Result};
+use crate::limits::{ICE_STRING_BYTES_MAX, STUN_BYTES_MAX};
+
+/// Ties a response to its request.
+pub(crate) type TransactionId = [u8; 12];
+
+/// A message of ours, ready to be sent.
+#[derive(Clone)]
+pub(crate) struct StunMessage {
+    bytes: [u8; STUN_BYTES_MAX],
+    length: usize,
+}
+
+impl StunMessage {
+    /// The datagram.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for StunMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StunMessage({} bytes)", self.length)
+    }
+}
+
+/// A ufrag with its password, as key of MESSAGE-INTEGRITY.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) ufrag: String,
+    pub(crate) password: String,
+    key: HMACKey,
+}
+
+impl Credentials {
+    /// Takes a ufrag of 4 and a password of 22 characters or more, at most 256 each. Beyond the
+    /// characters of RFC 8445 section 5.3 any visible ASCII is taken, but no colon, which would
+    /// cut the ufrag in USERNAME.
+    pub(crate) fn new(ufrag: String, password: String) -> Result<Self> {
+        let is_fit = |text: &str, least: usize| {
+            (least..=ICE_STRING_BYTES_MAX).contains(&text.len())
+                && text.bytes().all(|c| c.is_ascii_graphic() && c != b':')
+        };
+        if !is_fit(&ufrag, 4) || !is_fit(&password, 22) {
+            return Err(Error::Misbehaved("ICE ufrag or password"));
+        }
+        let key = HMACKey::new_short_term(&password)
+            .map_err(|_| Error::Misbehaved("ICE ufrag or password"))?;
+        Ok(Self {
+            ufrag,
+            password,
+            key,
+        })
+    }
+
+    pub(crate) fn is(&self, ufrag: &str, password: &str) -> bool {
+        self.ufrag == ufrag && self.password == password
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?})", self.ufrag)
+    }
+}
+
+/// Whom a STUN datagram is for, before anything of it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peek<'a> {
+    /// A check for the agent with this ufrag.
+    Request {
+        /// Ours.
+        local_ufrag: &'a str,
+        /// The peer's.
+        remote_ufrag: &'a str,
+    },
+    /// An answer, a success or an error, to a check of ours.
+    Response(TransactionId),
+}
+
+/// Checks the frame of a datagram whose first byte is 0 to 3 and says whom it is for.
+pub(crate) fn peek(bytes: &[u8]) -> Result<Peek<'_>, Discard> {
+    let (header, mut rest) = bytes
+        .split_first_chunk::<20>()
+        .ok_or(Discard::StunMalformed)?;
+    let [t0, t1, l0, l1, c0, c1, c2, c3, transaction @ ..] = *header;
+    if usize::from(u16::from_be_bytes([l0, l1])) != rest.len()
+        || u32::from_be_bytes([c0, c1, c2, c3]) != MAGIC_COOKIE
+    {
+        return Err(Discard::StunMalformed);
+    }
+    let mut username = None;
+    while let Some((header, behind)) = rest.split_first_chunk::<4>() {
+        let [t0, t1, l0, l1] = *header;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        let value = behind.get(..length).ok_or(Discard::StunMalformed)?;
+        if u16::from_be_bytes([t0, t1]) == USERNAME {
+            username = username.or(Some(value));
+        }
+        rest = behind
+            .get(length.next_multiple_of(4)..)
+            .ok_or(Discard::StunMalformed)?;
+    }
+    match u16::from_be_bytes([t0, t1]) {
+        _ if !rest.is_empty() => Err(Discard::StunMalformed),
+        REQUEST => username
+            .and_then(|name| core::str::from_utf8(name).ok()?.split_once(':'))
+            .map(|(local_ufrag, remote_ufrag)| Peek::Request {
+                local_ufrag,
+                remote_ufrag,
+            })
+            .ok_or(Discard::StunMalformed),
+        SUCCESS | ERROR => Ok(Peek::Response(transaction)),
+        _ => Err(Discard::StunMalformed),
+    }
+}
+
+/// A connectivity check that carries the right integrity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) transaction: TransactionId,
+    /// Priority of the peer-reflexive candidate that the check may reveal.
+    pub(crate) priority: u32,
+    /// Role that the peer believes it has, with its tie-breaker.
+    pub(crate) role: Option<(IceRole, u64)>,
+    pub(crate) use_candidate: bool,
+    /// Attributes that had to be understood and were not.
+    pub(crate) unknown: Vec<u16>,
+}
+
+/// An answer that carries the right integrity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Response {
+    Success { mapped: Option<SocketAddr> },
+    RoleConflict,
+    Refused,
+}
+
+/// Reads a request that is signed with `local`'s password.
+pub(crate) fn decode_request(bytes: &[u8], local: &Credentials) -> Result<Request, Discard> {
+    let (message, transaction) = decode(bytes, local)?;
+    let mut request = Request {
+        transaction,
+        priority: 0,
+        role: None,
+        use_candidate: false,
+        unknown: Vec::new(),
+    };
+    for attribute in message.attributes() {
+        match attribute {
+            StunAttribute::Priority(priority) => request.priority = priority.as_u32(),
+            StunAttribute::UseCandidate(_) => request.use_candidate = true,
+            StunAttribute::IceControlling(tie) => {
+                request.role = Some((IceRole::Controlling, tie.as_u64()));
+            }
+            StunAttribute::IceControlled(tie) => {
+                request.role = Some((IceRole::Controlled, tie.as_u64()));
+            }
+            StunAttribute::Unknown(unknown) => {
+                let number = unknown.attribute_type().as_u16();
+                if number < 0x8000 {
+                    request.unknown.push(number);
+                }
+            }
+            _ => {}
+        }
+    }
+    request.unknown.truncate(UNKNOWN_MAX);
+    Ok(request)
+}
+
+/// Reads an answer that is signed with `remote`'s password.
+pub(crate) fn decode_response(bytes: &[u8], remote: &Credentials) -> Result<Response, Discard> {
+    let (message, _) = decode(bytes, remote)?;
+    let mut response = match message.class() {
+        MessageClass::SuccessResponse => Response::Success { mapped: None },
+        _ => Response::Refused,
+    };
+    for attribute in message.attributes() {
+        match (attribute, &mut response) {
+            (StunAttribute::XorMappedAddress(address), Response::Success { mapped }) => {
+                *mapped = Some(*address.socket_address());
+            }
+            (StunAttribute::ErrorCode(code), Response::Refused)
+                if code.error_code().error_code() == ROLE_CONFLICT =>
+            {
+                response = Response::RoleConflict;
+            }
+            _ => {}
+        }
+    }
+    Ok(response)
+}
+
+fn decode(
+    bytes: &[u8],
+    key: &Credentials,
+) -> Result<(stun_rs::StunMessage, TransactionId), Discard> {
+    let context = DecoderContextBuilder::default()
+        .with_key(key.key.clone())
+        .with_validation()
+        .build();
+    let (message, _) = MessageDecoderBuilder::default()
+        .with_context(context)
+        .build()
+        .decode(bytes)
+        .map_err(|_| Discard::StunUnauthenticated)?;
+    // The decoder checks the integrity where it is, but does not miss it.
+    if message.get::<MessageIntegrity>().is_none() {
+        return Err(Discard::StunUnauthenticated);
+    }
+    let transaction = *message.transaction_id().as_bytes();
+    Ok((message, transaction))
+}
+
+/// What a check of ours says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check {
+    pub(crate) transaction: TransactionId,
+    pub(crate) priority: u32,
+    pub(crate) role: IceRole,
+    pub(crate) tie_breaker: u64,
+    pub(crate) use_candidate: bool,
+}
+
+/// Writes a check, signed with `remote`'s password.
+pub(crate) fn encode_check(
+    check: &Check,
+    local: &Credentials,
+    remote: &Credentials,
+) -> Option<StunMessage> {
+    let username = UserName::new(format!("{}:{}", remote.ufrag, local.ufrag)).ok()?;
+    let mut builder = StunMessageBuilder::new(BINDING, MessageClass::Request)
+        .with_transaction_id((&check.transaction).into())
+        .with_attribute(username)
+        .with_attribute(Priority::from(check.priority));
+    builder = match check.role {
+        IceRole::Controlling => builder.with_attribute(IceControlling::from(check.tie_breaker)),
+        IceRole::Controlled => builder.with_attribute(IceControlled::from(check.tie_breaker)),
+    };
+    if check.use_candidate {
+        builder = builder.with_attribute(UseCandidate::default());
+    }
+    seal(builder, remote)
+}
+
+/// Writes a success that tells the peer the address we saw, signed with our password.
+pub(crate) fn encode_success(
+    transaction: TransactionId,
+    mapped: SocketAddr,
+    local: &Credentials,
+) -> Option<StunMessage> {
+    let builder = StunMessageBuilder::new(BINDING, MessageClass::SuccessResponse)
+        .with_transaction_id((&transaction).into())
+        .with_attribute(XorMappedAddress::from(mapped));
+    seal(builder, local)
+}
+
+/// Writes 487 (RFC 8445 section 7.3.1.1).
+pub(crate) fn encode_role_conflict(
+    transaction: TransactionId,
+    local: &Credentials,
+) -> Option<StunMessage> {
+    let code = stun_rs::ErrorCode::new(ROLE_CONFLICT, "Role Conflict").ok()?;
+    let builder = StunMessageBuilder::new(BINDING, MessageClass::ErrorResponse)
+        .with_transaction_id((&transaction).into())
+        .with_attribute(ErrorCode::new(code));
+    seal(builder, local)
+}
+
+/// Writes 420 (RFC 8489 section 6.3.1).
+pub(crate) fn encode_unknown(
+    transaction: TransactionId,
+    unknown: &[u16],
+    local: &Credentials,
+) -> Option<StunMessage> {
+    let code = stun_rs::ErrorCode::new(420, "Unknown Attribute").ok()?;
+    let mut attributes = UnknownAttributes::default();
+    for number in unknown {
+        attributes.add(*number);
+    }
+    let builder = StunMessageBuilder::new(BINDING, MessageClass::ErrorResponse)
+        .with_transaction_id((&transaction).into())
+        .with_attribute(ErrorCode::new(code))
+        .with_attribute(attributes);
+    seal(builder, local)
+}
+
+fn seal(builder: StunMessageBuilder, key: &Credentials) -> Option<StunMessage> {
+    let message = builder
+        .with_attribute(MessageIntegrity::new(key.key.clone()))
+        .with_attribute(Fingerprint::default())
+        .build();
+    let mut bytes = [0; STUN_BYTES_MAX];
+    let length = MessageEncoderBuilder::default()
+        .build()
+        .encode(&mut bytes, &message)
+        .ok()?;
+    Some(StunMessage { bytes, length })
+}
+
+const MAGIC_COOKIE: u32 = 0x2112_A442;
+const REQUEST: u16 = 0x0001;
+const SUCCESS: u16 = 0x0101;
+const ERROR: u16 = 0x0111;
+const USERNAME: u16 = 0x0006;
+const ROLE_CONFLICT: u16 = 487;
+/// Unknown attributes that a 420 names.
+const UNKNOWN_MAX: usize = 4;
