@@ -4,5 +4,13 @@ pub mod seam;
 
 pub mod xml;
 
+pub mod jingle;
+
+pub mod focus;
+
+pub mod channel;
+
+mod secret;
+
 #[cfg(feature = "unstable-toolbox")]
 pub mod fuzz;

@@ -2,8 +2,9 @@
 
 use core::error::Error;
 use core::future::Future;
+use std::sync::Arc;
 
-use bridge_core::{Command, Event, Reply};
+use bridge_core::{Command, EndpointAddress, Event, Reply};
 
 /// A front that drives an engine: our focus, colibri2, WHIP, or your own.
 pub trait Signaling {
@@ -22,6 +23,61 @@ pub trait MediaEngine: Send + Sync + 'static {
     /// Asks for something and waits for the answer.
     fn request(&self, command: Command) -> impl Future<Output = Result<Reply, Self::Error>> + Send;
 
-    /// The next event; `None` when the engine has stopped. One caller at a time gets each event.
+    /// The next event; `None` when the engine has stopped. One caller at a time gets each event,
+    /// and a caller that stops waiting loses none.
     fn event(&self) -> impl Future<Output = Option<Event>> + Send;
+
+    /// The URL at which the endpoint's client finds its bridge channel; `base` is scheme and host
+    /// as the client reaches us. `None` when the engine has no such channel.
+    fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String>;
+
+    /// Whether there is an engine at all.
+    fn is_present(&self) -> bool {
+        true
+    }
+}
+
+impl<M: MediaEngine> MediaEngine for Arc<M> {
+    type Error = M::Error;
+
+    fn request(&self, command: Command) -> impl Future<Output = Result<Reply, Self::Error>> + Send {
+        M::request(self, command)
+    }
+
+    fn event(&self) -> impl Future<Output = Option<Event>> + Send {
+        M::event(self)
+    }
+
+    fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String> {
+        M::channel_url(self, endpoint, base)
+    }
+
+    fn is_present(&self) -> bool {
+        M::is_present(self)
+    }
+}
+
+/// Stands where no bridge is: every request fails.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing in it")]
+pub struct NoBridge;
+
+impl MediaEngine for NoBridge {
+    type Error = bridge_core::Error;
+
+    async fn request(&self, _: Command) -> Result<Reply, Self::Error> {
+        Err(bridge_core::Error::Stopped)
+    }
+
+    async fn event(&self) -> Option<Event> {
+        core::future::pending().await
+    }
+
+    fn channel_url(&self, _: &EndpointAddress, _: &str) -> Option<String> {
+        None
+    }
+
+    fn is_present(&self) -> bool {
+        false
+    }
 }
