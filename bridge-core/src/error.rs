@@ -104,6 +104,8 @@ discards! {
     SrtcpUnauthenticated => "srtcp_unauthenticated",
     /// SRTCP seen before.
     SrtcpReplayed => "srtcp_replayed",
+    /// A key has protected as many packets as it may (RFC 3711 section 9.2).
+    KeyExhausted => "key_exhausted",
     /// RTCP that cannot be read, after authentication.
     RtcpMalformed => "rtcp_malformed",
     /// RTP of an SSRC that no source was announced for.

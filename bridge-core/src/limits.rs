@@ -25,6 +25,10 @@ pub const SOURCES_PER_ENDPOINT_MAX: usize = 20;
 /// SSRCs of one endpoint, retransmission streams included.
 pub const SSRCS_PER_ENDPOINT_MAX: usize = 60;
 
+/// SSRCs that one peer may use over the life of its keys: a replay window is kept of each, since
+/// one that was forgotten would let its packets in again.
+pub const SRTP_STREAMS_MAX: usize = 256;
+
 /// Simulcast encodings of one source.
 pub const ENCODINGS_MAX: usize = 3;
 
@@ -128,6 +132,7 @@ impl Default for Limits {
 
 const _: () = assert!(RTP_BYTES_MAX + TAILROOM_BYTES <= PACKET_BYTES);
 const _: () = assert!(SSRCS_PER_ENDPOINT_MAX >= 2 * ENCODINGS_MAX);
+const _: () = assert!(SRTP_STREAMS_MAX >= SSRCS_PER_ENDPOINT_MAX);
 const _: () = assert!(HISTORY_PACKETS_MAX.is_power_of_two());
 const _: () = assert!(AUDIO_HISTORY_PACKETS_MAX.is_power_of_two());
 const _: () = assert!(ARRIVALS_MAX.is_power_of_two());
