@@ -31,6 +31,8 @@ pub mod packet;
 
 mod ice;
 
+mod dtls;
+
 pub mod srtp;
 
 pub mod rtp;
@@ -47,6 +49,7 @@ mod route;
 
 pub use command::{Command, EndpointOptions, Reply, Ticket};
 pub use description::ReceiverConstraints;
+pub use dtls::DtlsVersion;
 pub use error::{Discard, Error, Result};
 pub use event::Event;
 pub use id::{ConferenceId, EndpointAddress, EndpointId, SourceName};

@@ -47,6 +47,21 @@ pub const STUN_BYTES_MAX: usize = 400;
 /// STUN messages of one endpoint that wait to be sent.
 pub const ICE_QUEUE_MAX: usize = 64;
 
+/// DTLS handshakes of a process that have no keys yet.
+pub const HALF_OPEN_HANDSHAKES_MAX: usize = 1_000;
+
+/// Time for a DTLS handshake.
+pub const HANDSHAKE_DURATION_MAX: Duration = Duration::from_secs(30);
+
+/// Datagrams taken from the peer of one handshake.
+pub const HANDSHAKE_DATAGRAMS_MAX: usize = 256;
+
+/// Bytes taken from the peer of one handshake; a browser's is below 4 KiB, without repeats.
+pub const HANDSHAKE_BYTES_MAX: usize = 64 * 1_024;
+
+/// DTLS datagrams of one endpoint that wait to be sent.
+pub const DTLS_QUEUE_MAX: usize = 32;
+
 /// DTLS datagrams that wait for their path to be validated.
 pub const EARLY_DTLS_MAX: usize = 4;
 

@@ -5,6 +5,8 @@
 //! a pass: receiver by receiver, so that packets of one receiver come in runs.
 //! [`Engine::wakeup`] says when to call again at the latest.
 
+pub(crate) mod transport;
+
 use core::net::{IpAddr, SocketAddr};
 
 use crate::command::{Command, Reply, Ticket};

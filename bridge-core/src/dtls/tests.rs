@@ -1,0 +1,1 @@
+//! Runs handshakes against ourselves and independent peers, hostile ones among them.
