@@ -45,6 +45,11 @@ impl Schedule {
         self.report.get_or_insert(now + REPORT_INTERVAL);
     }
 
+    /// A report is due now.
+    pub(super) fn report(&mut self, now: Time) {
+        self.report = Some(now);
+    }
+
     /// A request is due at `time` at the latest.
     pub(super) fn hurry(&mut self, time: Time) {
         self.request = Some(self.request.map_or(time, |request| request.min(time)));

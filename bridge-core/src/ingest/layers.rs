@@ -1,8 +1,9 @@
 //! Measures each encoding: bit rate of the last second, and whether it is sent at all.
 //!
 //! A sender stops a simulcast encoding when its bandwidth or processor does not suffice; receivers
-//! must then be given another one, soon. A single encoding has nothing to fall back to and may be
-//! slow by nature (a still screen comes at about one frame a second), so it is given more time.
+//! must then be given another one, soon. But a source may be slow by nature (a still screen comes at
+//! about one frame a second), so silence counts only when other encodings go on meanwhile. When all
+//! are silent there is nothing to fall back to, and they are given more time.
 
 use core::time::Duration;
 
@@ -56,11 +57,19 @@ pub(super) fn note(arrived: &mut Arrived<'_>, source: &mut Source) -> Result<(),
         return Err(Discard::PaddingOnly);
     }
     let index = usize::from(arrived.stream.encoding);
+    let timestamp = arrived.header.timestamp;
+    let mut is_new_frame = false;
     if let Some(encoding) = source.encodings.get_mut(index) {
+        is_new_frame = encoding.newest.map(|(timestamp, _)| timestamp) != Some(timestamp);
+        encoding.overtaken = 0;
         encoding.rate.add(arrived.now, arrived.packet.bytes().len());
-        encoding.newest = Some((arrived.header.timestamp, arrived.now));
+        encoding.newest = Some((timestamp, arrived.now));
         encoding.clock_rate = arrived.payload.clock_rate;
         arrived.has_changed |= !core::mem::replace(&mut encoding.live, true);
+    }
+    for (other, encoding) in source.encodings.iter_mut().enumerate() {
+        let step = u32::from(is_new_frame && other != index);
+        encoding.overtaken = encoding.overtaken.saturating_add(step);
     }
     Ok(())
 }
@@ -71,8 +80,17 @@ impl Encoding {
         self.rate.bits_per_second(now)
     }
 
-    /// The sender says that it has ended.
-    pub(super) fn end(&mut self) {
+    /// Whether nothing came for too long, with regard to what came of the other encodings.
+    fn is_silent(&self, now: Time) -> bool {
+        self.newest.is_none_or(|(_, arrival)| {
+            let silence = now.since(arrival);
+            silence > PATIENCE
+                || (silence > PATIENCE_OVERTAKEN && self.overtaken > FRAMES_OVERTAKEN)
+        })
+    }
+
+    /// It is not sent any more.
+    fn end(&mut self) {
         self.live = false;
         self.rate = Rate::default();
         self.missing.clear();
@@ -83,27 +101,15 @@ impl Source {
     /// Looks which encodings have fallen silent and gives their packets back; `true` when there is
     /// a new one.
     pub(super) fn look_for_silence(&mut self, now: Time, pool: &mut Pool) -> bool {
-        let patience = self.patience();
         let mut changed = false;
         for encoding in &mut self.encodings {
-            let is_heard = encoding
-                .newest
-                .is_some_and(|(_, arrival)| now.since(arrival) <= patience);
-            if encoding.live && !is_heard {
+            if encoding.live && encoding.is_silent(now) {
                 encoding.end();
                 encoding.store.clear(pool);
                 changed = true;
             }
         }
         changed
-    }
-
-    fn patience(&self) -> Duration {
-        if self.encodings.len() > 1 {
-            SIMULCAST_PATIENCE
-        } else {
-            PATIENCE
-        }
     }
 }
 
@@ -123,9 +129,14 @@ const SLICES: usize = 20;
 
 const SLICE_MILLIS: u64 = 50;
 
-/// Silence after which one of several encodings counts as stopped: over the longest gap between
-/// frames of a live one (7.5 per second and a lost frame), under what a viewer takes for a freeze.
-const SIMULCAST_PATIENCE: Duration = Duration::from_millis(800);
+/// Silence after which an encoding that is overtaken by others counts as stopped: over the longest
+/// gap between frames of a live one (7.5 per second and some lost), under what a viewer takes for a
+/// freeze.
+const PATIENCE_OVERTAKEN: Duration = Duration::from_millis(800);
 
-/// Silence after which a single encoding counts as stopped.
+/// Frames of other encodings in the meantime that do not yet count as being overtaken: two each of
+/// two others, so that no order within one slow picture counts.
+const FRAMES_OVERTAKEN: u32 = 4;
+
+/// Silence after which any encoding counts as stopped.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -39,6 +39,9 @@ mod report;
 
 mod rtx;
 
+#[cfg(test)]
+mod tests;
+
 use core::time::Duration;
 
 use crate::codec::vp8::Vp8Descriptor;
@@ -210,7 +213,7 @@ impl Ingest {
             RtcpPacket::SenderReport(report) => {
                 self.handle_sender_report(now, &report.info, conference)
             }
-            RtcpPacket::Bye(bye) => self.handle_bye(bye, conference),
+            RtcpPacket::Bye(bye) => self.handle_bye(now, bye, conference),
             _ => Ok(()),
         }
     }
@@ -239,14 +242,19 @@ impl Ingest {
         Ok(())
     }
 
-    /// A stream that ends is no longer live; what was announced stays announced.
-    fn handle_bye(&self, bye: &Bye<'_>, conference: &mut Conference) -> Result<(), Discard> {
+    /// A stream that ends is looked at with the next report, which is due then; what was announced
+    /// stays announced, since only signaling withdraws it.
+    fn handle_bye(
+        &mut self,
+        now: Time,
+        bye: &Bye<'_>,
+        conference: &mut Conference,
+    ) -> Result<(), Discard> {
         for ssrc in bye.ssrcs() {
             let stream = self.stream(ssrc, conference)?;
-            let encoding = encoding_of(stream, conference)?;
-            if !stream.is_rtx && encoding.live {
-                encoding.end();
-                conference.changes += 1;
+            if !stream.is_rtx {
+                encoding_of(stream, conference)?.newest = None;
+                self.schedule.report(now);
             }
         }
         Ok(())
@@ -294,12 +302,13 @@ impl Ingest {
         }
         conference.changes += u64::from(arrived.has_changed);
         self.schedule.expect_report(now);
+        let facts = facts?;
         Ok(Accepted {
             stream,
             header: arrived.header,
             payload_length: arrived.payload_length,
             sequence: arrived.sequence.ok_or(Discard::Duplicate)?,
-            facts: facts?,
+            facts,
         })
     }
 

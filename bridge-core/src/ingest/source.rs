@@ -110,6 +110,8 @@ pub(crate) struct Encoding {
     pub(super) rtx_reception: Reception,
     /// What was lost (`loss.rs`).
     pub(super) missing: Missing,
+    /// Frames of the other encodings since its newest packet (`layers.rs`).
+    pub(super) overtaken: u32,
     /// Bytes of the last second (`layers.rs`).
     pub(super) rate: Rate,
 }
@@ -188,6 +190,7 @@ impl Encoding {
             reception: Reception::default(),
             rtx_reception: Reception::default(),
             missing: Missing::default(),
+            overtaken: 0,
             rate: Rate::default(),
         }
     }
