@@ -47,6 +47,8 @@ mod ingest;
 
 mod route;
 
+mod egress;
+
 pub use command::{Command, EndpointOptions, Reply, Ticket};
 pub use description::ReceiverConstraints;
 pub use dtls::DtlsVersion;

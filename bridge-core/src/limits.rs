@@ -77,6 +77,23 @@ pub const HISTORY_PACKETS_MAX: usize = 512;
 /// Age beyond which a packet is not retransmitted.
 pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(1);
 
+/// Bytes that one receiver may be sent again in a burst.
+pub const RETRANSMISSION_BYTES_MAX: u64 = 256 * 1_024;
+
+/// Places where outgoing sequence numbers closed over left-out packets, remembered of one stream:
+/// two seconds of a stream whose upper temporal layers are left out.
+pub const SEQUENCE_PIECES_MAX: usize = 32;
+
+/// Packets of one run of the send arena. The kernel takes 64 segments and 65,507 bytes; beyond 16
+/// nothing is gained.
+pub const RUN_SEGMENTS_MAX: usize = 32;
+
+/// Sources that a receiver may name in each of its wishes.
+pub const CONSTRAINED_SOURCES_MAX: usize = 1_000;
+
+/// SSRCs of former sources whose last number one receiver without SSRC rewriting remembers.
+pub const RETIRED_SSRCS_MAX: usize = 4_096;
+
 /// Sequence numbers that one NACK may name.
 pub const NACK_ENTRIES_MAX: usize = 512;
 

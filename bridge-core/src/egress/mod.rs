@@ -1,0 +1,489 @@
+//! Sends to one receiver what it gets of each source.
+//!
+//! [`Receiver::route`] decides ahead of time (`route/`) and gives each forwarded source a slot;
+//! [`Receiver::flush`] takes what came in a pass through the stages in order; feedback of the
+//! receiver comes by [`Receiver::handle_rtcp`].
+
+pub(crate) mod bound;
+
+pub(crate) mod history;
+
+pub(crate) mod report;
+
+pub(crate) mod retransmit;
+
+pub(crate) mod rewrite;
+
+pub(crate) mod select;
+
+pub(crate) mod send;
+
+pub(crate) mod slots;
+
+pub(crate) mod tag;
+
+use core::time::Duration;
+
+use crate::description::{MediaDescription, MediaKind, ReceiverConstraints};
+use crate::engine::{Outbox, Path};
+use crate::event::{Event, MappedSource};
+use crate::id::{EndpointAddress, SourceKey, SourceName, Ssrc};
+use crate::ingest::source::{Pending, Source};
+use crate::random::Random;
+use crate::route::allocate::Allocation;
+use crate::route::constraints::Constraints;
+use crate::route::table::{AUDIO_LAYER, Capacity, Table, View};
+use crate::rtcp::{CompoundWriter, ReportBlock, RtcpPacket};
+use crate::slab::Slab;
+use crate::srtp::OutboundContext;
+use crate::stats::BridgeStats;
+use crate::time::Time;
+
+use bound::Bound;
+use retransmit::{Retransmissions, Wanted};
+use select::Choice;
+use send::{Batch, Form, Planned};
+use slots::Slots;
+use tag::Negotiated;
+
+/// The receiving half of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    address: EndpointAddress,
+    ssrc_rewriting: bool,
+    negotiated: Negotiated,
+    constraints: Constraints,
+    table: Table,
+    slots: Slots,
+    retransmissions: Retransmissions,
+    bound: Bound,
+    /// The bound that the latest decision was made with.
+    acted_bound: Option<u64>,
+    rtt: Option<Duration>,
+    /// The transport-wide number that was given last.
+    transport_sequence: u16,
+    batch: Batch,
+    keyframe_wishes: Vec<(SourceKey, u8)>,
+    /// Videos that are forwarded, the most important first.
+    forwarded: Vec<SourceKey>,
+    mapped: Vec<MappedSource>,
+    next_route: Time,
+    next_report: Time,
+}
+
+/// How a receiver is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReceiverOptions {
+    /// Whether sources come on SSRCs of ours, in slots.
+    pub(crate) ssrc_rewriting: bool,
+    /// Lines of each video before the receiver says what it wants; −1 is unlimited.
+    pub(crate) initial_max_height: i32,
+    /// Whether one that gives no estimate is not bounded.
+    pub(crate) trust_no_estimate: bool,
+}
+
+impl Receiver {
+    pub(crate) fn new(now: Time, address: EndpointAddress, options: ReceiverOptions) -> Self {
+        Self {
+            address,
+            ssrc_rewriting: options.ssrc_rewriting,
+            negotiated: Negotiated::default(),
+            constraints: Constraints::new(options.initial_max_height),
+            table: Table::default(),
+            slots: Slots::new(options.ssrc_rewriting),
+            retransmissions: Retransmissions::new(),
+            bound: Bound::new(now, options.trust_no_estimate),
+            acted_bound: None,
+            rtt: None,
+            transport_sequence: 0,
+            batch: Batch::default(),
+            keyframe_wishes: Vec::new(),
+            forwarded: Vec::new(),
+            mapped: Vec::new(),
+            next_route: now,
+            next_report: now,
+        }
+    }
+
+    /// Takes over what the endpoint can receive.
+    pub(crate) fn set_media(&mut self, now: Time, media: &[MediaDescription]) {
+        let before = self.negotiated.clone();
+        self.negotiated.set_media(media);
+        if self.negotiated != before {
+            self.slots.clear_histories();
+            self.next_route = now;
+        }
+    }
+
+    /// Takes over what the endpoint wants to see.
+    pub(crate) fn set_constraints(&mut self, now: Time, constraints: &ReceiverConstraints) {
+        self.constraints.apply(constraints);
+        self.next_route = now;
+    }
+
+    /// What it gets of each source, for the conference's `SenderConstraints`.
+    pub(crate) const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The measured round trip, by the receiver's reports.
+    pub(crate) const fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Whether [`Receiver::route`] is due by itself; it is also due when the conference changed
+    /// (sources, encodings that come or go, mutes, order of speakers).
+    pub(crate) fn is_route_due(&self, now: Time) -> bool {
+        now >= self.next_route
+    }
+
+    /// When something is due: a decision or a report.
+    pub(crate) fn deadline(&self) -> Time {
+        self.next_route.min(self.next_report)
+    }
+
+    /// Keyframes that this receiver needs since the last call: source and encoding. The caller
+    /// passes them on to the sources, which throttle them over all receivers.
+    pub(crate) fn keyframe_wishes(&mut self) -> impl Iterator<Item = (SourceKey, u8)> {
+        self.keyframe_wishes.drain(..)
+    }
+
+    /// Decides what the receiver gets from now on, gives slots, and tells what changed. To be
+    /// called once its transport is up, before the flush of the same pass.
+    pub(crate) fn route(
+        &mut self,
+        now: Time,
+        view: &View<'_>,
+        random: &mut Random,
+        outbox: &mut impl Outbox,
+    ) {
+        let bound = self.bound.bitrate(&self.negotiated);
+        let capacity = Capacity {
+            audio: self.negotiated.audio.media.is_some(),
+            video: self.negotiated.video.media.is_some(),
+            budget: self.constraints.assumed_bandwidth().or(bound),
+            audio_slots: self.slots.capacity(MediaKind::Audio),
+            video_slots: self.slots.capacity(MediaKind::Video),
+        };
+        self.table.decide(now, view, &self.constraints, &capacity);
+        self.acted_bound = bound;
+        self.next_route = now + ROUTE_INTERVAL;
+        self.slots.release(view.sources);
+        self.assign_slots(now, view.sources, random, outbox);
+        self.set_targets(now);
+        self.tell_forwarded(view.sources, outbox);
+    }
+
+    fn assign_slots(
+        &mut self,
+        now: Time,
+        sources: &Slab<SourceKey, Source>,
+        random: &mut Random,
+        outbox: &mut impl Outbox,
+    ) {
+        let Self {
+            slots,
+            table,
+            mapped,
+            ..
+        } = self;
+        let audio = table.audio().iter().copied();
+        slots.assign(now, MediaKind::Audio, audio, sources, random, mapped);
+        if self.ssrc_rewriting && !mapped.is_empty() {
+            outbox.event(Event::AudioSourcesMapped {
+                endpoint: self.address.clone(),
+                mapped: mapped.clone(),
+            });
+        }
+        mapped.clear();
+        let video = table.video().iter().filter(|video| video.target.is_some());
+        let video = video.map(|video| video.source);
+        slots.assign(now, MediaKind::Video, video, sources, random, mapped);
+        if self.ssrc_rewriting && !mapped.is_empty() {
+            outbox.event(Event::VideoSourcesMapped {
+                endpoint: self.address.clone(),
+                mapped: mapped.clone(),
+            });
+        }
+        mapped.clear();
+    }
+
+    fn set_targets(&mut self, now: Time) {
+        for slot in self.slots.iter_mut() {
+            if slot.kind == MediaKind::Audio && slot.forwarding {
+                slot.selector.set_target(Some(AUDIO_LAYER));
+            }
+        }
+        for Allocation { source, target, .. } in self.table.video() {
+            let place = self.slots.place_of(*source);
+            if let Some(slot) = place.and_then(|place| self.slots.get_mut(place))
+                && target.is_some()
+            {
+                slot.selector.set_target(*target);
+                let wish = slot.selector.ask(now);
+                self.keyframe_wishes
+                    .extend(wish.map(|encoding| (*source, encoding)));
+            }
+        }
+    }
+
+    fn tell_forwarded(&mut self, sources: &Slab<SourceKey, Source>, outbox: &mut impl Outbox) {
+        let forwarded = self.table.video().iter().filter_map(|video| {
+            let has_slot = self.slots.place_of(video.source).is_some();
+            (video.target.is_some() && has_slot).then_some(video.source)
+        });
+        if forwarded.clone().eq(self.forwarded.iter().copied()) {
+            return;
+        }
+        let before = core::mem::take(&mut self.forwarded);
+        self.forwarded = forwarded.collect();
+        let is_same_set = before.len() == self.forwarded.len()
+            && before.iter().all(|source| self.forwarded.contains(source));
+        if !is_same_set {
+            let name = |source: &SourceKey| -> Option<SourceName> {
+                Some(sources.get(*source)?.name.clone())
+            };
+            outbox.event(Event::ForwardedSources {
+                endpoint: self.address.clone(),
+                sources: self.forwarded.iter().filter_map(name).collect(),
+            });
+        }
+    }
+
+    /// Takes one packet of the receiver's RTCP. What concerns its sending half is ingest's.
+    pub(crate) fn handle_rtcp(
+        &mut self,
+        now: Time,
+        packet: &RtcpPacket<'_>,
+        stats: &mut BridgeStats,
+    ) {
+        match packet {
+            RtcpPacket::Nack(nack) => {
+                let Self {
+                    retransmissions,
+                    slots,
+                    rtt,
+                    ..
+                } = self;
+                retransmissions.handle_nack(now, nack, slots, *rtt);
+            }
+            RtcpPacket::PictureLoss(loss) => self.handle_keyframe_request(now, loss.media, stats),
+            RtcpPacket::FullIntra(intra) => {
+                for entry in intra.entries() {
+                    self.handle_keyframe_request(now, entry.ssrc, stats);
+                }
+            }
+            RtcpPacket::Twcc(feedback) => {
+                self.bound.handle_twcc(now, feedback);
+                self.note_bound(now);
+            }
+            RtcpPacket::Remb(remb) => {
+                self.bound.handle_remb(remb.bitrate);
+                self.note_bound(now);
+            }
+            RtcpPacket::ReceiverReport(report) => self.handle_blocks(now, report.blocks()),
+            RtcpPacket::SenderReport(report) => self.handle_blocks(now, report.blocks()),
+            RtcpPacket::Sdes(_) | RtcpPacket::Bye(_) | RtcpPacket::Unknown { .. } => {}
+        }
+    }
+
+    fn handle_keyframe_request(&mut self, now: Time, ssrc: Ssrc, stats: &mut BridgeStats) {
+        stats.keyframe_requests_received += 1;
+        let place = self.slots.place_of_ssrc(ssrc);
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(place))
+            && let Some(source) = slot.source
+            && let Some(encoding) = slot.selector.wanted_encoding()
+            && slot.kind == MediaKind::Video
+            && slot.keyframe_throttle.grant(now)
+        {
+            self.keyframe_wishes.push((source, encoding));
+        }
+    }
+
+    fn handle_blocks(&mut self, now: Time, blocks: impl Iterator<Item = ReportBlock>) {
+        for block in blocks {
+            let place = self.slots.place_of_ssrc(block.ssrc);
+            let slot = place.and_then(|place| self.slots.get(place));
+            let rtt = slot.and_then(|slot| slot.reported.round_trip(now, &block));
+            self.rtt = rtt.or(self.rtt);
+        }
+    }
+
+    /// A bound that moved far enough calls for another decision.
+    fn note_bound(&mut self, now: Time) {
+        let bound = self.bound.bitrate(&self.negotiated);
+        let moved = match (bound, self.acted_bound) {
+            (Some(bound), Some(acted)) => bound.abs_diff(acted) > acted / 100 * BOUND_STEP_PERCENT,
+            (bound, acted) => bound != acted,
+        };
+        if moved {
+            self.next_route = now;
+        }
+    }
+
+    /// Sends what came in this pass of the sources `active`, and what is to be sent again.
+    pub(crate) fn flush(
+        &mut self,
+        now: Time,
+        active: &[SourceKey],
+        sources: &Slab<SourceKey, Source>,
+        path: Path,
+        context: &OutboundContext,
+        outbox: &mut impl Outbox,
+        stats: &mut BridgeStats,
+    ) {
+        // Sound first: no picture may delay it.
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            for key in active {
+                if let Some(place) = self.slots.place_of(*key)
+                    && let Some(source) = sources.get(*key)
+                    && source.kind == kind
+                {
+                    self.forward_pending(now, place, *key, source);
+                }
+            }
+        }
+        self.plan_retransmissions(sources);
+        self.send(now, sources, path, context, outbox, stats);
+    }
+
+    fn forward_pending(&mut self, now: Time, place: usize, key: SourceKey, source: &Source) {
+        for pending in &source.pending {
+            if self.forward(now, place, key, source, *pending) {
+                // What came before a late first packet of a keyframe goes after it.
+                self.forward_rest(now, place, key, source, *pending);
+            }
+        }
+        if let Some(slot) = self.slots.get_mut(place)
+            && let Some(encoding) = slot.selector.ask(now)
+        {
+            self.keyframe_wishes.push((key, encoding));
+        }
+    }
+
+    fn forward_rest(
+        &mut self,
+        now: Time,
+        place: usize,
+        key: SourceKey,
+        source: &Source,
+        first: Pending,
+    ) {
+        let encoding = source.encodings.get(usize::from(first.encoding));
+        let end = encoding.map_or(0, |encoding| encoding.store.end());
+        for sequence in first.sequence.saturating_add(1)..end {
+            let pending = Pending { sequence, ..first };
+            self.forward(now, place, key, source, pending);
+        }
+    }
+
+    /// The stages of one packet, in order; `true` if it begins a picture stream. The last ones,
+    /// tag and seal, wait for the end of the pass (`send.rs`).
+    fn forward(
+        &mut self,
+        now: Time,
+        place: usize,
+        key: SourceKey,
+        source: &Source,
+        pending: Pending,
+    ) -> bool {
+        let Some(encoding) = source.encodings.get(usize::from(pending.encoding)) else {
+            return false;
+        };
+        let Some(packet) = encoding.store.get(pending.sequence) else {
+            return false;
+        };
+        let Some(slot) = self.slots.get_mut(place) else {
+            return false;
+        };
+        // select.rs
+        let choice = slot.select(pending.encoding, packet);
+        // rewrite.rs
+        let Some(out) = slot.number(choice, source, pending.encoding, packet) else {
+            return false;
+        };
+        // history.rs
+        slot.remember(now, out, pending);
+        // send.rs
+        let planned = Planned {
+            slot: place,
+            source: key,
+            pending,
+            out,
+            shift: slot.rewriter.shift(),
+            form: Form::Media,
+        };
+        self.batch.plan(planned, packet, &self.negotiated);
+        choice == Choice::Start && slot.kind == MediaKind::Video
+    }
+
+    fn plan_retransmissions(&mut self, sources: &Slab<SourceKey, Source>) {
+        self.retransmissions.sort();
+        while let Some(wanted) = self.retransmissions.pop() {
+            // A packet that cannot be had any more, or is beyond the share, is left out.
+            let _planned = self.plan_retransmission(wanted, sources);
+        }
+    }
+
+    fn plan_retransmission(
+        &mut self,
+        wanted: Wanted,
+        sources: &Slab<SourceKey, Source>,
+    ) -> Option<()> {
+        let slot = self.slots.get(wanted.slot)?;
+        let sent = slot.history.get(wanted.out)?;
+        let source = slot.source?;
+        let encodings = &sources.get(source)?.encodings;
+        let packet = encodings
+            .get(usize::from(sent.encoding))?
+            .store
+            .get(sent.sequence)?;
+        let has_rtx = slot.rtx.is_some() && self.negotiated.of(slot.kind).rtx.is_some();
+        let planned = Planned {
+            slot: wanted.slot,
+            source,
+            pending: Pending {
+                encoding: sent.encoding,
+                sequence: sent.sequence,
+            },
+            out: sent.out,
+            shift: sent.shift,
+            form: if has_rtx { Form::Rtx } else { Form::Again },
+        };
+        if self.retransmissions.spend(u64::from(packet.payload_length)) {
+            self.batch.plan(planned, packet, &self.negotiated);
+        }
+        Some(())
+    }
+
+    /// Writes the sender reports that are due into `out`, and gives their length; 0 if there are
+    /// none. To be called when [`Receiver::deadline`] has passed, until it gives 0.
+    pub(crate) fn poll_report(
+        &mut self,
+        now: Time,
+        sources: &Slab<SourceKey, Source>,
+        out: &mut [u8],
+    ) -> usize {
+        if now < self.next_report {
+            return 0;
+        }
+        let mut writer = CompoundWriter::new(out);
+        for slot in self.slots.iter_mut() {
+            if !report::write(now, slot, sources, &mut writer) && !writer.is_empty() {
+                // The rest goes into another packet.
+                return writer.len();
+            }
+        }
+        self.next_report = now + REPORT_INTERVAL;
+        writer.len()
+    }
+}
+
+/// Time after which a decision is made anew without a reason: bit rates change.
+const ROUTE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often it is looked for sender reports to pass on.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How far the bound must move for another decision.
+const BOUND_STEP_PERCENT: u64 = 15;

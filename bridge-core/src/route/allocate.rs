@@ -1,0 +1,279 @@
+//! Divides a receiver's bandwidth among the sources it wants: which encoding of each it gets.
+//!
+//! A pure function in the manner of Jitsi's `BandwidthAllocator`, simplified: sources come in
+//! order of importance; in rounds each is improved by one encoding while it fits; one on stage
+//! jumps at once to the preferred quality, and until it has that, nothing behind it is improved;
+//! a screen on stage that stands first may exceed the budget by [`OVERSEND_MAX`]. What it leaves
+//! to the estimator's own issue: temporal layers as a fast actuator, hysteresis, and thumbnails
+//! that starve behind an unsatisfied stage. Every decision says its [`Reason`].
+
+use crate::description::{VideoConstraints, VideoType};
+use crate::id::SourceKey;
+use crate::limits::ENCODINGS_MAX;
+
+/// What is forwarded of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layer {
+    /// Which of the source's encodings.
+    pub(crate) encoding: u8,
+    /// The highest temporal layer.
+    pub(crate) temporal: u8,
+}
+
+/// One quality that a source offers now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Which of the source's encodings.
+    pub(crate) encoding: u8,
+    /// Lines.
+    pub(crate) height: u16,
+    /// Bits per second.
+    pub(crate) bitrate: u64,
+    /// Whether packets of it come.
+    pub(crate) live: bool,
+}
+
+/// A source that a receiver may get, as [`allocate`] wants to know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// Which.
+    pub(crate) source: SourceKey,
+    /// What it shows.
+    pub(crate) video_type: VideoType,
+    /// Whether the receiver shows it large.
+    pub(crate) on_stage: bool,
+    /// Why it is not to be had whatever the budget.
+    pub(crate) refusal: Option<Reason>,
+    /// The receiver's wish.
+    pub(crate) wish: VideoConstraints,
+    /// Its qualities, smallest first.
+    pub(crate) offers: [Option<Offer>; ENCODINGS_MAX],
+}
+
+/// Why a source is forwarded as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It gets the best that the receiver wants.
+    Fits,
+    /// The next better encoding needs more than there is, bits per second.
+    NoBudget { need: u64, have: u64 },
+    /// A screen on stage exceeds the budget, on purpose.
+    Oversend,
+    /// The receiver does not want it.
+    Constraint,
+    /// Too many others come before it.
+    LastN,
+    /// Its owner does not show anything, or a moderator stopped it.
+    NotShown,
+    /// The receiver does not take its codec.
+    Codec,
+}
+
+/// The decision on one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allocation {
+    /// Which.
+    pub(crate) source: SourceKey,
+    /// What is forwarded; `None` is nothing.
+    pub(crate) target: Option<Layer>,
+    /// Lines that the receiver would take whatever the budget; −1 is unlimited.
+    pub(crate) wanted_height: i32,
+    /// Why.
+    pub(crate) reason: Reason,
+}
+
+/// Decides on `candidates`, the most important first, within `budget` bits per second (`None` is
+/// unlimited). The decisions are added to `out` in the same order.
+pub(crate) fn allocate(candidates: &[Candidate], budget: Option<u64>, out: &mut Vec<Allocation>) {
+    out.clear();
+    out.extend(candidates.iter().map(undecided));
+    let budget = budget.unwrap_or(u64::MAX);
+    let mut spent: u64 = 0;
+    loop {
+        let mut changed = false;
+        for (at, (candidate, allocation)) in candidates.iter().zip(out.iter_mut()).enumerate() {
+            if candidate.refusal.is_some() {
+                continue;
+            }
+            let ladder = Ladder::new(candidate);
+            let reached = ladder.place_of(allocation.target);
+            let others = spent.saturating_sub(ladder.bitrate(reached));
+            let (place, reason) = ladder.improve(reached, budget.saturating_sub(others), at == 0);
+            spent = others.saturating_add(ladder.bitrate(place));
+            changed |= place != reached;
+            allocation.target = place.and_then(|place| ladder.layer(place, candidate.wish));
+            allocation.reason = reason;
+            if candidate.on_stage && place < Some(ladder.preferred) {
+                break;
+            }
+        }
+        if !changed {
+            return;
+        }
+    }
+}
+
+fn undecided(candidate: &Candidate) -> Allocation {
+    let refused = candidate.refusal.is_some();
+    Allocation {
+        source: candidate.source,
+        target: None,
+        wanted_height: if refused {
+            0
+        } else {
+            candidate.wish.max_height
+        },
+        // Stands only while an unsatisfied stage keeps the rounds from getting here.
+        reason: candidate
+            .refusal
+            .unwrap_or(Reason::NoBudget { need: 0, have: 0 }),
+    }
+}
+
+/// The offers of a source that suit the receiver, smallest first.
+struct Ladder {
+    offers: [Option<Offer>; ENCODINGS_MAX],
+    length: usize,
+    /// The place that one on stage jumps to; 0 for others.
+    preferred: usize,
+    /// The place that a screen on stage may have beyond the budget.
+    oversend: Option<usize>,
+}
+
+impl Ladder {
+    fn new(candidate: &Candidate) -> Self {
+        let any_live = candidate.offers.iter().flatten().any(|offer| offer.live);
+        let usable = || {
+            let offers = candidate.offers.iter().flatten();
+            offers.filter(|offer| offer.live || !any_live)
+        };
+        let lowest = usable().map(|offer| offer.height).min().unwrap_or(0);
+        let max_height = u16::try_from(candidate.wish.max_height).unwrap_or(u16::MAX);
+        let mut ladder = Self {
+            offers: [None; ENCODINGS_MAX],
+            length: 0,
+            preferred: 0,
+            oversend: None,
+        };
+        for offer in usable() {
+            if offer.height <= max_height || offer.height == lowest {
+                ladder.push(*offer);
+            }
+        }
+        let is_camera = candidate.video_type == VideoType::Camera;
+        let preferred_height = if is_camera && max_height > 180 {
+            PREFERRED_HEIGHT.max(lowest)
+        } else {
+            u16::MAX
+        };
+        if candidate.on_stage {
+            let rungs = ladder.offers.iter().flatten();
+            let preferred = rungs.filter(|offer| offer.height <= preferred_height);
+            ladder.preferred = preferred.count().saturating_sub(1);
+            ladder.oversend = ladder.length.checked_sub(1).filter(|_| !is_camera);
+        }
+        ladder
+    }
+
+    fn push(&mut self, offer: Offer) {
+        if let Some(place) = self.offers.get_mut(self.length) {
+            *place = Some(offer);
+            self.length += 1;
+        }
+    }
+
+    fn offer(&self, place: usize) -> Option<Offer> {
+        self.offers.get(place).copied().flatten()
+    }
+
+    fn bitrate(&self, place: Option<usize>) -> u64 {
+        let offer = place.and_then(|place| self.offer(place));
+        offer.map_or(0, |offer| offer.bitrate)
+    }
+
+    fn place_of(&self, target: Option<Layer>) -> Option<usize> {
+        let target = target?;
+        let mut offers = self.offers.iter().flatten();
+        offers.position(|offer| offer.encoding == target.encoding)
+    }
+
+    fn layer(&self, place: usize, wish: VideoConstraints) -> Option<Layer> {
+        self.offer(place).map(|offer| Layer {
+            encoding: offer.encoding,
+            temporal: temporal_layer(wish.max_frame_rate),
+        })
+    }
+
+    /// One step up from `reached`, and why there are no more.
+    fn improve(
+        &self,
+        reached: Option<usize>,
+        available: u64,
+        is_first: bool,
+    ) -> (Option<usize>, Reason) {
+        let fits = |place: usize| {
+            self.offer(place)
+                .is_some_and(|offer| offer.bitrate <= available)
+        };
+        let mut place = reached;
+        let next = reached.map_or(0, |place| place + 1);
+        let last_wish = match reached {
+            None => self.preferred,
+            Some(_) => next,
+        };
+        for step in next..=last_wish {
+            if !fits(step) {
+                break;
+            }
+            place = Some(step);
+        }
+        // An encoding that costs no more than a smaller one is taken instead of it.
+        while let Some(at) = place
+            && let (Some(here), Some(above)) = (self.offer(at), self.offer(at + 1))
+            && above.bitrate <= here.bitrate
+        {
+            place = Some(at + 1);
+        }
+        let above = self.offer(place.map_or(0, |place| place + 1));
+        let Some(above) = above else {
+            let is_over = self.bitrate(place) > available;
+            return (
+                place,
+                if is_over {
+                    Reason::Oversend
+                } else {
+                    Reason::Fits
+                },
+            );
+        };
+        if let Some(oversend) = self.oversend.filter(|_| is_first)
+            && place < Some(oversend)
+            && let Some(offer) = self.offer(oversend)
+            && offer.bitrate <= available.saturating_add(OVERSEND_MAX)
+        {
+            return (Some(oversend), Reason::Oversend);
+        }
+        let (need, have) = (above.bitrate, available);
+        (place, Reason::NoBudget { need, have })
+    }
+}
+
+/// The highest temporal layer for a frame rate. Three layers of a half each below 30 frames per
+/// second are assumed, as Jitsi does; a stream with fewer gives more frames than asked for.
+const fn temporal_layer(max_frame_rate: i32) -> u8 {
+    match max_frame_rate {
+        ..=-1 => TEMPORAL_MAX,
+        0..=14 => 0,
+        15..=29 => 1,
+        _ => TEMPORAL_MAX,
+    }
+}
+
+/// Every temporal layer.
+pub(crate) const TEMPORAL_MAX: u8 = 7;
+
+/// Lines that a camera on stage gets before anything else is improved.
+const PREFERRED_HEIGHT: u16 = 360;
+
+/// Bits per second by which a screen on stage may exceed the budget (JVB: `max-oversend-bitrate`).
+const OVERSEND_MAX: u64 = 500_000;

@@ -1,0 +1,238 @@
+//! Holds what one receiver gets of each source, and what all receivers together ask of senders.
+
+use crate::description::MediaKind;
+use crate::event::Event;
+use crate::id::{ConferenceId, EndpointAddress, EndpointKey, SourceKey};
+use crate::ingest::source::Source;
+use crate::limits::ENCODINGS_MAX;
+use crate::slab::Slab;
+
+use super::allocate::{Allocation, Candidate, Layer, Offer, Reason, TEMPORAL_MAX, allocate};
+use super::audio::is_heard;
+use super::constraints::{Constraints, Rank};
+use super::last_n::{SpeechOrder, is_shown};
+use crate::time::Time;
+
+/// The conference as a receiver sees it when it decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    /// Every source of the conference.
+    pub(crate) sources: &'a Slab<SourceKey, Source>,
+    /// The same by importance.
+    pub(crate) order: &'a SpeechOrder,
+    /// The receiver itself, which does not get what it sends.
+    pub(crate) own: EndpointKey,
+}
+
+/// What a receiver can take at all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capacity {
+    /// Whether it takes the codec of pictures.
+    pub(crate) video: bool,
+    /// Whether it takes the codec of sound.
+    pub(crate) audio: bool,
+    /// Bits per second; `None` is unlimited.
+    pub(crate) budget: Option<u64>,
+    /// Videos that have a slot; `None` is unlimited.
+    pub(crate) video_slots: Option<usize>,
+    /// Sounds that have a slot; `None` is unlimited.
+    pub(crate) audio_slots: Option<usize>,
+}
+
+/// What one receiver gets of each source.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    allocations: Vec<Allocation>,
+    audio: Vec<SourceKey>,
+    candidates: Vec<Candidate>,
+    ranked: Vec<(Rank, usize, SourceKey)>,
+}
+
+impl Table {
+    /// Decides anew. Called when something changed or some seconds have passed, never per packet.
+    pub(crate) fn decide(
+        &mut self,
+        now: Time,
+        view: &View<'_>,
+        constraints: &Constraints,
+        capacity: &Capacity,
+    ) {
+        self.audio.clear();
+        if capacity.audio {
+            let audible = view.order.audio.iter().copied().filter(|key| {
+                let source = view.sources.get(*key);
+                source.is_some_and(|source| is_heard(view.own, source))
+            });
+            let most = capacity.audio_slots.unwrap_or(usize::MAX);
+            self.audio.extend(audible.take(most));
+        }
+        self.rank(view, constraints);
+        self.gather(now, view, constraints, capacity);
+        allocate(&self.candidates, capacity.budget, &mut self.allocations);
+    }
+
+    /// Decisions on pictures, the most important first.
+    pub(crate) fn video(&self) -> &[Allocation] {
+        &self.allocations
+    }
+
+    /// Sounds that are forwarded.
+    pub(crate) fn audio(&self) -> &[SourceKey] {
+        &self.audio
+    }
+
+    /// Orders the videos of others: on stage, selected, then by speech.
+    fn rank(&mut self, view: &View<'_>, constraints: &Constraints) {
+        self.ranked.clear();
+        let others = view.order.video.iter().enumerate();
+        self.ranked.extend(others.filter_map(|(at, key)| {
+            let source = view.sources.get(*key)?;
+            (source.owner != view.own).then(|| (constraints.rank(&source.name), at, *key))
+        }));
+        self.ranked.sort_unstable();
+    }
+
+    fn gather(
+        &mut self,
+        now: Time,
+        view: &View<'_>,
+        constraints: &Constraints,
+        capacity: &Capacity,
+    ) {
+        let wanted = constraints.last_n().unwrap_or(usize::MAX);
+        let mut places = wanted.min(capacity.video_slots.unwrap_or(usize::MAX));
+        self.candidates.clear();
+        for (rank, _, key) in &self.ranked {
+            let Some(source) = view.sources.get(*key) else {
+                continue;
+            };
+            let wish = constraints.wish(&source.name);
+            let refusal = if !capacity.video {
+                Some(Reason::Codec)
+            } else if wish.max_height == 0 {
+                Some(Reason::Constraint)
+            } else if !is_shown(source) {
+                Some(Reason::NotShown)
+            } else if places == 0 {
+                Some(Reason::LastN)
+            } else {
+                // What is refused for other reasons takes no place of lastN.
+                places -= 1;
+                None
+            };
+            self.candidates.push(Candidate {
+                source: *key,
+                video_type: source.video_type,
+                on_stage: matches!(rank, Rank::OnStage(_)),
+                refusal,
+                wish,
+                offers: offers(now, source),
+            });
+        }
+    }
+}
+
+/// What a source offers now. A height that no keyframe has told yet is taken to double from 180.
+fn offers(now: Time, source: &Source) -> [Option<Offer>; ENCODINGS_MAX] {
+    let mut offers = [None; ENCODINGS_MAX];
+    for ((place, encoding), (index, height)) in offers
+        .iter_mut()
+        .zip(&source.encodings)
+        .zip((0..).zip(DEFAULT_HEIGHTS))
+    {
+        *place = Some(Offer {
+            encoding: index,
+            height: encoding.height.unwrap_or(height),
+            bitrate: encoding.bitrate(now),
+            live: encoding.live,
+        });
+    }
+    offers
+}
+
+/// Layer of a sound.
+pub(crate) const AUDIO_LAYER: Layer = Layer {
+    encoding: 0,
+    temporal: TEMPORAL_MAX,
+};
+
+/// Lines of simulcast encodings before they are known (JVB's assumption).
+const DEFAULT_HEIGHTS: [u16; ENCODINGS_MAX] = [180, 360, 720];
+
+/// What the receivers of a conference together ask of each sender: the largest height that anybody
+/// wants of a source. An event tells each change.
+#[derive(Debug, Default)]
+pub(crate) struct SenderConstraints {
+    /// By the place of the source in the conference.
+    heights: Vec<Height>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Height {
+    source: SourceKey,
+    wanted: i32,
+    told: Option<i32>,
+}
+
+impl SenderConstraints {
+    /// Gathers what `receivers` want, and gives an event for each source whose sender must know.
+    pub(crate) fn update<'a>(
+        &mut self,
+        conference: &ConferenceId,
+        sources: &Slab<SourceKey, Source>,
+        receivers: impl Iterator<Item = &'a Table>,
+        mut event: impl FnMut(Event),
+    ) {
+        let videos = || {
+            let sources = sources.iter();
+            sources.filter(|(_, source)| source.kind == MediaKind::Video)
+        };
+        for (key, _) in videos() {
+            self.begin(key);
+        }
+        for allocation in receivers.flat_map(Table::video) {
+            let at = allocation.source.0.index as usize;
+            if let Some(height) = self.heights.get_mut(at)
+                && height.source == allocation.source
+            {
+                height.wanted = larger(height.wanted, allocation.wanted_height);
+            }
+        }
+        for (key, source) in videos() {
+            let Some(height) = self.heights.get_mut(key.0.index as usize) else {
+                continue;
+            };
+            if height.told.replace(height.wanted) != Some(height.wanted) {
+                event(Event::SenderConstraints {
+                    endpoint: EndpointAddress {
+                        conference: conference.clone(),
+                        endpoint: source.owner_id.clone(),
+                    },
+                    source: source.name.clone(),
+                    max_height: height.wanted,
+                });
+            }
+        }
+    }
+
+    fn begin(&mut self, source: SourceKey) {
+        let fresh = Height {
+            source,
+            wanted: 0,
+            told: None,
+        };
+        let at = source.0.index as usize;
+        if self.heights.len() <= at {
+            self.heights.resize(at + 1, fresh);
+        }
+        if let Some(place) = self.heights.get_mut(at) {
+            let told = place.told.filter(|_| place.source == source);
+            *place = Height { told, ..fresh };
+        }
+    }
+}
+
+/// The larger of two heights; below zero is unlimited.
+fn larger(a: i32, b: i32) -> i32 {
+    if a < 0 || b < 0 { -1 } else { a.max(b) }
+}
