@@ -73,9 +73,10 @@ impl<'a> Packets<'a> {
         }
         let mut body = packet.get(HEADER_LENGTH..)?;
         if first & PADDING_FLAG != 0 {
-            // Only the last packet may be padded (RFC 3550 section 6.4.1).
+            // Only the last packet may be padded (RFC 3550 section 6.4.1). Its length has to be a
+            // multiple of four, but peers exist that pad by one to three bytes.
             let padding = usize::from(*body.last()?);
-            if !rest.is_empty() || padding == 0 || padding % 4 != 0 {
+            if !rest.is_empty() || padding == 0 {
                 return None;
             }
             body = body.get(..body.len().checked_sub(padding)?)?;
@@ -289,9 +290,11 @@ mod tests {
             panic!("a padded BYE is fine");
         };
         assert_eq!(bye.ssrcs().collect::<Vec<_>>(), [Ssrc(1)]);
+        let odd = [0xa1, 203, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3];
+        assert!(matches!(packets(&odd).next(), Some(Ok(RtcpPacket::Bye(_)))));
         let twice = [padded, padded].concat();
         assert!(matches!(packets(&twice).next(), Some(Err(_))));
-        for padding in [0, 3, 12, 255] {
+        for padding in [0, 9, 12, 255] {
             let mut wrong = padded;
             wrong[11] = padding;
             assert!(matches!(packets(&wrong).next(), Some(Err(_))), "{padding}");
