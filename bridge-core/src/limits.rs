@@ -59,6 +59,9 @@ pub const HANDSHAKE_DATAGRAMS_MAX: usize = 256;
 /// Bytes taken from the peer of one handshake; a browser's is below 4 KiB, without repeats.
 pub const HANDSHAKE_BYTES_MAX: usize = 64 * 1_024;
 
+/// DTLS datagrams of all shards that wait for the handshake thread.
+pub const HANDSHAKE_QUEUE_MAX: usize = 4_096;
+
 /// DTLS datagrams of one endpoint that wait to be sent.
 pub const DTLS_QUEUE_MAX: usize = 32;
 

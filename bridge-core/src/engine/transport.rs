@@ -72,6 +72,14 @@ impl Datagram {
             Self::Dtls { packet, .. } => packet.bytes(),
         }
     }
+
+    /// The packet for the pool, if there is one.
+    pub(crate) fn into_packet(self) -> Option<Packet> {
+        match self {
+            Self::Stun { .. } => None,
+            Self::Dtls { packet, .. } => Some(packet),
+        }
+    }
 }
 
 /// What a transport tells the engine.
@@ -467,5 +475,268 @@ impl Transport {
             }
         }
         self.events.push_back(TransportEvent::Failed(reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::SocketAddr;
+
+    use super::*;
+    use crate::dtls::fingerprint::of_certificate;
+    use crate::ice::local_candidates;
+    use crate::id::{EndpointKey, Key, ShardId};
+
+    /// A transport behind one address, whose handshake is scripted.
+    struct End {
+        transport: Transport,
+        address: SocketAddr,
+        certificate: &'static [u8],
+        events: Vec<TransportEvent>,
+        /// Does not answer: a peer that vanished.
+        is_gone: bool,
+    }
+
+    fn end(index: u8, role: IceRole, address: &str, certificate: &'static [u8]) -> End {
+        let address: SocketAddr = address.parse().unwrap();
+        let endpoint = EndpointKey(Key {
+            index: index.into(),
+            generation: 0,
+        });
+        let options = TransportOptions {
+            token: Token {
+                shard: ShardId(0),
+                endpoint,
+            },
+            role,
+            candidates: local_candidates(&[address], &[]),
+        };
+        let transport = Transport::new(Time::ZERO, options, &mut Random::new([index; 32])).unwrap();
+        End {
+            transport,
+            address,
+            certificate,
+            events: Vec::new(),
+            is_gone: false,
+        }
+    }
+
+    fn pair() -> [End; 2] {
+        [
+            end(1, IceRole::Controlling, "192.0.2.1:10000", b"ours"),
+            end(2, IceRole::Controlled, "198.51.100.2:4000", b"theirs"),
+        ]
+    }
+
+    fn description(end: &End) -> TransportDescription {
+        let mut description = end.transport.description(&of_certificate(end.certificate));
+        if description.setup == Setup::Actpass && end.certificate == b"theirs" {
+            description.setup = Setup::Active;
+        }
+        description
+    }
+
+    fn introduce(ends: &mut [End; 2], now: Time) {
+        let [mut ours, theirs] = [description(&ends[0]), description(&ends[1])];
+        ours.setup = Setup::Passive;
+        ends[1].transport.set_remote(now, &ours).unwrap();
+        ends[0].transport.set_remote(now, &theirs).unwrap();
+    }
+
+    /// Lets the ends talk without delay, step by step of 10 ms.
+    fn run(ends: &mut [End; 2], from: Time, until: Time) {
+        let mut now = from;
+        while now < until {
+            for which in 0..2 {
+                ends[which].transport.handle_timeout(now);
+                let local = Some(ends[1 - which].address.ip());
+                let remote = ends[which].address;
+                while let Some(datagram) = ends[which].transport.poll_datagram() {
+                    let path = Path { remote, local };
+                    assert_eq!(datagram.path().remote, ends[1 - which].address);
+                    if !ends[1 - which].is_gone && !ends[which].is_gone {
+                        let other = &mut ends[1 - which].transport;
+                        let _counted = match datagram {
+                            Datagram::Stun { message, .. } => {
+                                other.handle_stun(now, path, message.bytes())
+                            }
+                            Datagram::Dtls { packet, .. } => other
+                                .handle_dtls(path, packet)
+                                .map_err(|(_, reason)| reason),
+                        };
+                    }
+                }
+                let end = &mut ends[which];
+                end.events
+                    .extend(core::iter::from_fn(|| end.transport.poll_event()));
+            }
+            now = now + Duration::from_millis(10);
+        }
+    }
+
+    fn completed(certificate: &[u8]) -> HandshakeEvent {
+        HandshakeEvent::Completed {
+            certificate: certificate.to_vec(),
+            keys: KeyingMaterial {
+                local_key: vec![1; 16],
+                local_salt: vec![2; 12],
+                remote_key: vec![3; 16],
+                remote_salt: vec![4; 12],
+            },
+            profile: SrtpProfile::AeadAes128Gcm,
+        }
+    }
+
+    fn starts(end: &End) -> Vec<bool> {
+        let start = |event: &TransportEvent| match event {
+            TransportEvent::Handshake(HandshakeRequest::Start { client }) => Some(*client),
+            _ => None,
+        };
+        end.events.iter().filter_map(start).collect()
+    }
+
+    fn connections(end: &mut End) -> usize {
+        end.events
+            .extend(core::iter::from_fn(|| end.transport.poll_event()));
+        let is_connected = |e: &&TransportEvent| matches!(e, TransportEvent::Connected { .. });
+        end.events.iter().filter(is_connected).count()
+    }
+
+    const SECOND: Time = Time::from_millis(1_000);
+
+    #[test]
+    fn the_handshake_starts_once_a_path_works_and_in_the_role_that_was_agreed() {
+        let mut ends = pair();
+        introduce(&mut ends, Time::ZERO);
+        assert_eq!(ends[0].transport.state(), TransportState::New);
+        run(&mut ends, Time::ZERO, SECOND);
+        assert_eq!(starts(&ends[0]), [false], "the peer is active: we serve");
+        assert_eq!(starts(&ends[1]), [true]);
+        assert_eq!(description(&ends[0]).setup, Setup::Passive);
+        assert!(
+            ends[0].transport.inbound().is_none(),
+            "no keys: media is discarded"
+        );
+        ends[0].transport.handle_handshake(completed(b"theirs"));
+        assert_eq!(connections(&mut ends[0]), 1);
+        assert!(ends[0].transport.inbound().is_some());
+        let (path, _) = ends[0].transport.outbound().unwrap();
+        assert_eq!(path.remote, ends[1].address);
+    }
+
+    #[test]
+    fn another_certificate_gives_no_keys_and_fails() {
+        let mut ends = pair();
+        introduce(&mut ends, Time::ZERO);
+        run(&mut ends, Time::ZERO, SECOND);
+        ends[0]
+            .transport
+            .handle_handshake(completed(b"somebody else's"));
+        assert_eq!(
+            ends[0].transport.state(),
+            TransportState::Failed(TransportFailure::Fingerprint)
+        );
+        assert!(ends[0].transport.inbound().is_none() && ends[0].transport.outbound().is_none());
+        ends[0].transport.handle_handshake(completed(b"theirs"));
+        assert!(ends[0].transport.outbound().is_none(), "no second try");
+        assert_eq!(connections(&mut ends[0]), 0);
+    }
+
+    #[test]
+    fn without_a_fingerprint_no_handshake_starts() {
+        let mut ends = pair();
+        let mut theirs = description(&ends[1]);
+        theirs.fingerprints.clear();
+        ends[0].transport.set_remote(Time::ZERO, &theirs).unwrap();
+        let ours = description(&ends[0]);
+        ends[1].transport.set_remote(Time::ZERO, &ours).unwrap();
+        run(&mut ends, Time::ZERO, SECOND);
+        assert!(starts(&ends[0]).is_empty());
+        introduce(&mut ends, SECOND);
+        run(&mut ends, SECOND, SECOND + Duration::from_secs(1));
+        assert_eq!(starts(&ends[0]), [false]);
+    }
+
+    #[test]
+    fn dtls_waits_for_its_path_and_strangers_are_refused() {
+        let mut ends = pair();
+        introduce(&mut ends, Time::ZERO);
+        let stranger = Path {
+            remote: "203.0.113.1:1".parse().unwrap(),
+            local: None,
+        };
+        let refused = ends[0]
+            .transport
+            .handle_dtls(stranger, Packet::copy_of(&[22]));
+        assert_eq!(refused.unwrap_err().1, Discard::UnknownPath);
+        // The client's check is here, our own is not answered yet.
+        let check = ends[1].transport.poll_datagram().unwrap();
+        let path = Path {
+            remote: ends[1].address,
+            local: Some(ends[0].address.ip()),
+        };
+        ends[0]
+            .transport
+            .handle_stun(Time::ZERO, path, check.bytes())
+            .unwrap();
+        for n in 0..10 {
+            let taken = ends[0]
+                .transport
+                .handle_dtls(path, Packet::copy_of(&[22, n]));
+            assert_eq!(taken.is_ok(), usize::from(n) < limits::EARLY_DTLS_MAX);
+        }
+        run(&mut ends, Time::ZERO, SECOND);
+        let passed: Vec<_> = ends[0]
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                TransportEvent::Handshake(HandshakeRequest::Start { .. }) => Some(255),
+                TransportEvent::Handshake(HandshakeRequest::Datagram(p)) => Some(p.bytes()[1]),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            passed,
+            [255, 0, 1, 2, 3],
+            "the start first, then what waited"
+        );
+    }
+
+    #[test]
+    fn lost_consent_stops_media_and_a_restart_brings_it_back_with_the_same_keys() {
+        let mut ends = pair();
+        introduce(&mut ends, Time::ZERO);
+        run(&mut ends, Time::ZERO, SECOND);
+        ends[0].transport.handle_handshake(completed(b"theirs"));
+        ends[1].transport.handle_handshake(completed(b"ours"));
+        ends[1].is_gone = true;
+        let minute = SECOND + Duration::from_secs(60);
+        run(&mut ends, SECOND, minute);
+        let lost = TransportState::Failed(TransportFailure::ConsentLost);
+        assert_eq!(ends[0].transport.state(), lost);
+        assert!(ends[0].transport.outbound().is_none() && ends[0].transport.path().is_none());
+        ends[1].is_gone = false;
+        ends[0].transport.restart_ice(minute).unwrap();
+        ends[1].transport.restart_ice(minute).unwrap();
+        introduce(&mut ends, minute);
+        run(&mut ends, minute, minute + Duration::from_secs(2));
+        assert_eq!(ends[0].transport.state(), TransportState::Connected);
+        assert_eq!(connections(&mut ends[0]), 2);
+        assert_eq!(starts(&ends[0]).len(), 1, "no second handshake");
+    }
+
+    #[test]
+    fn role_and_certificate_are_fixed_once_the_handshake_began() {
+        let mut ends = pair();
+        introduce(&mut ends, Time::ZERO);
+        run(&mut ends, Time::ZERO, SECOND);
+        let same = description(&ends[1]);
+        ends[0].transport.set_remote(SECOND, &same).unwrap();
+        let mut other = same.clone();
+        other.setup = Setup::Passive;
+        assert!(ends[0].transport.set_remote(SECOND, &other).is_err());
+        let mut other = same;
+        other.fingerprints = vec![of_certificate(b"new")];
+        assert!(ends[0].transport.set_remote(SECOND, &other).is_err());
     }
 }

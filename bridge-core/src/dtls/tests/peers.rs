@@ -1,0 +1,1 @@
+//! Runs handshakes with the `dtls` crate and with OpenSSL on loopback.
