@@ -1,0 +1,43 @@
+// What this browser remembers between meetings; nothing of it goes to the server.
+
+/**
+ * @typedef {object} Saved
+ * @property {string} name
+ * @property {string} mic       device ids
+ * @property {string} camera
+ * @property {string} speaker
+ * @property {string} machine   32 hex digits by which the focus knows this browser
+ * @property {{ path: string, title: string, at: number, minutes: number }[]} recent rooms, newest first
+ * @property {Record<string, boolean>} switches  of the settings, by name
+ */
+
+const KEY = 'trestle.saved';
+const RECENT = 8;
+
+/** @returns {Saved} */
+export function load() {
+  /** @type {Partial<Saved>} */
+  let found = {};
+  try { found = JSON.parse(localStorage.getItem(KEY) ?? '{}') ?? {}; } catch { /* private mode */ }
+  return {
+    name: '',
+    mic: '',
+    camera: '',
+    speaker: '',
+    machine: crypto.randomUUID().replaceAll('-', ''),
+    ...found,
+    recent: Array.isArray(found.recent) ? found.recent : [],
+    switches: found.switches ?? {},
+  };
+}
+
+/** @param {Partial<Saved>} change */
+export function save(change) {
+  try { localStorage.setItem(KEY, JSON.stringify({ ...load(), ...change })); } catch { /* private mode */ }
+}
+
+/** Puts a room at the head of the list. @param {string} path @param {string} title @param {number} minutes */
+export function remember(path, title, minutes) {
+  const others = load().recent.filter((r) => r.path !== path);
+  save({ recent: [{ path, title, at: Date.now(), minutes }, ...others].slice(0, RECENT) });
+}
