@@ -4,6 +4,16 @@ pub mod seam;
 
 pub mod xml;
 
+pub mod xmpp;
+
+pub mod listen;
+
+pub mod muc;
+
+pub mod feature;
+
+pub mod auth;
+
 pub mod jingle;
 
 pub mod focus;

@@ -30,6 +30,12 @@ pub enum Node {
     Text(String),
 }
 
+impl From<Element> for Node {
+    fn from(element: Element) -> Self {
+        Self::Element(element)
+    }
+}
+
 impl Element {
     /// An empty element.
     #[must_use]

@@ -13,7 +13,6 @@ use super::element::{Element, Node};
 
 /// The bounds of one stanza (or one document).
 #[derive(Clone, Copy, Debug)]
-#[expect(reason = "four bounds, set by the listeners")]
 pub struct XmlLimits {
     /// Bytes on the wire.
     pub bytes: usize,

@@ -2,7 +2,7 @@
 //!
 //! They select by the literal attribute `xmlns`, so each element whose namespace differs from its
 //! parent's carries it itself, as the default namespace. One prefix is written: `stream:`, which
-//! clients look for literally.
+//! clients look for literally, as they do for the attributes of XMPP over BOSH.
 
 use super::element::{Element, Node};
 use super::ns;
@@ -58,6 +58,10 @@ fn write_head(element: &Element, default: &str, out: &mut String) {
     for (index, (name, value)) in element.attributes.iter().enumerate() {
         match name.strip_prefix('{').and_then(|name| name.split_once('}')) {
             None => write_attribute(name, value, out),
+            Some((ns::XBOSH, local)) => {
+                write_attribute("xmlns:xmpp", ns::XBOSH, out);
+                write_attribute(&format!("xmpp:{local}"), value, out);
+            }
             Some((namespace, local)) => {
                 write_attribute(&format!("xmlns:a{index}"), namespace, out);
                 write_attribute(&format!("a{index}:{local}"), value, out);

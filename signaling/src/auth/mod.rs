@@ -1,0 +1,3 @@
+//! Holds the ways to log in.
+
+pub mod anonymous;
