@@ -20,6 +20,7 @@ pub const TARGETS: &[Target] = &[
     ("rtcp", fuzz_rtcp),
     ("vp8", fuzz_vp8),
     ("srtp", fuzz_srtp),
+    ("ingest", fuzz_ingest),
 ];
 
 /// An RTP header is read, changed in place, and read again with the same shape.
@@ -158,4 +159,9 @@ pub fn fuzz_srtp(data: &[u8]) {
             assert_eq!(Some(packet.bytes()), data.get(..length));
         }
     }
+}
+
+/// One sender's timed RTP and RTCP, authenticated and hostile, goes through ingest.
+pub fn fuzz_ingest(data: &[u8]) {
+    assert!(crate::ingest::play(data).is_ok());
 }
