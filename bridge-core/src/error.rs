@@ -145,8 +145,13 @@ impl Default for DiscardCounters {
 impl DiscardCounters {
     /// Counts one packet.
     pub fn count(&mut self, reason: Discard) {
+        self.count_many(reason, 1);
+    }
+
+    /// Counts several packets.
+    pub fn count_many(&mut self, reason: Discard, count: u64) {
         if let Some(counter) = self.0.get_mut(reason as usize) {
-            *counter = counter.wrapping_add(1);
+            *counter = counter.wrapping_add(count);
         }
     }
 

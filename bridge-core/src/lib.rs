@@ -1,7 +1,12 @@
 //! A selective forwarding unit as a library: a sans-IO engine and an optional shell of sockets and
 //! threads. The modules stand in the order of a packet's way.
 
+#[cfg(feature = "io")]
+pub mod bridge;
+
 pub mod command;
+
+pub mod config;
 
 pub mod description;
 
@@ -49,6 +54,14 @@ mod route;
 
 mod egress;
 
+#[cfg(feature = "io")]
+mod io;
+
+#[cfg(feature = "sim")]
+pub mod sim;
+
+#[cfg(feature = "io")]
+pub use bridge::{Bridge, BridgeBuilder, Conference, Endpoint, Events};
 pub use command::{Command, EndpointOptions, Reply, Ticket};
 pub use description::ReceiverConstraints;
 pub use dtls::DtlsVersion;

@@ -135,6 +135,27 @@ pub const SILENT_PACKETS_MAX: u8 = 3;
 /// Bytes of one compound of feedback to a sender.
 pub const FEEDBACK_BYTES_MAX: usize = 1_200;
 
+/// Shards of a bridge: each has a character of its own at the front of its ufrags.
+pub const SHARDS_MAX: usize = 64;
+
+/// Paths that one shard remembers, its own endpoints' and other shards'.
+pub const PATHS_MAX: usize = 65_536;
+
+/// Packets that a shard keeps to use them again: 14 MB.
+pub const POOL_PACKETS_MAX: usize = 8_192;
+
+/// Commands that wait at one shard.
+pub const COMMANDS_MAX: usize = 4_096;
+
+/// Events that wait for whoever runs the bridge; later ones are lost and counted.
+pub const EVENTS_MAX: usize = 16_384;
+
+/// News of handshakes that wait at one shard; the handshake thread waits for room.
+pub const HANDSHAKE_ANSWERS_MAX: usize = 4_096;
+
+/// Messages that wait between two shards: 20 ms of a busy publisher's shard.
+pub const HANDOFF_MAX: usize = 1_024;
+
 /// Counts that an operator may change; all have a counter of what was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

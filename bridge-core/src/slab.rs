@@ -1,5 +1,6 @@
 //! Keeps things in numbered places and finds them by a key that goes stale when they leave.
 
+use core::convert::Infallible;
 use core::marker::PhantomData;
 
 use crate::id::Key;
@@ -38,6 +39,15 @@ impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
 
     /// Puts in what `make` builds from its own key. The caller has checked the limit.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> T) -> K {
+        let Ok(key) = self.try_insert_with(|key| Ok::<T, Infallible>(make(key)));
+        key
+    }
+
+    /// The same for what may fail; nothing is put in then.
+    pub(crate) fn try_insert_with<E>(
+        &mut self,
+        make: impl FnOnce(K) -> Result<T, E>,
+    ) -> Result<K, E> {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
                 generation: 0,
@@ -51,9 +61,15 @@ impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
         };
         if let Some(place) = self.places.get_mut(index as usize) {
             key.generation = place.generation;
-            place.tenant = Some(make(K::from(key)));
+            match make(K::from(key)) {
+                Ok(tenant) => place.tenant = Some(tenant),
+                Err(error) => {
+                    self.free.push(index);
+                    return Err(error);
+                }
+            }
         }
-        K::from(key)
+        Ok(K::from(key))
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<T> {

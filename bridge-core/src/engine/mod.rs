@@ -5,16 +5,45 @@
 //! a pass: receiver by receiver, so that packets of one receiver come in runs.
 //! [`Engine::wakeup`] says when to call again at the latest.
 
+mod commands;
+
+mod demux;
+
+mod endpoint;
+
+mod forward;
+
+mod rate;
+
+mod receive;
+
+mod timers;
+
 pub(crate) mod transport;
 
 use core::net::{IpAddr, SocketAddr};
 
 use crate::command::{Command, Reply, Ticket};
-use crate::error::Result;
+use crate::config::EngineConfig;
+use crate::error::{Discard, Result};
 use crate::event::Event;
-use crate::id::{EndpointKey, ShardId};
-use crate::packet::Packet;
+use crate::ice::StunLimiter;
+use crate::id::{ConferenceId, ConferenceKey, EndpointAddress, EndpointKey, ShardId, SourceKey};
+use crate::limits;
+use crate::map::{Map, MapSeed};
+use crate::packet::{Packet, Pool};
+use crate::random::Random;
+use crate::route::conference::Conference;
+use crate::route::last_n::SpeechOrder;
+use crate::route::table::SenderConstraints;
+use crate::slab::Slab;
 use crate::srtp::{KeyingMaterial, SrtpProfile};
+use crate::stats::BridgeStats;
+use crate::time::Time;
+
+use demux::Demux;
+use endpoint::Endpoint;
+use timers::Deadlines;
 
 /// Where a datagram came from and goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +128,13 @@ pub enum ShardMessage {
         /// Its owner.
         owner: ShardId,
     },
+    /// The path is no longer the named shard's.
+    PathForgotten {
+        /// The path.
+        path: Path,
+        /// Its former owner.
+        owner: ShardId,
+    },
 }
 
 /// A contiguous piece of the send arena for one receiver: segments of equal length, but the last
@@ -130,4 +166,140 @@ pub trait Outbox {
 
     /// The answer to a command.
     fn reply(&mut self, ticket: Ticket, reply: Result<Reply>);
+}
+
+/// A bridge, or one shard of it, without sockets, clock and threads.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    random: Random,
+    pool: Pool,
+    conferences: Slab<ConferenceKey, Room>,
+    endpoints: Slab<EndpointKey, Endpoint>,
+    names: Map<ConferenceId, ConferenceKey>,
+    endpoint_names: Map<EndpointAddress, EndpointKey>,
+    ufrags: Map<String, EndpointKey>,
+    demux: Demux,
+    strangers: StunLimiter,
+    deadlines: Deadlines,
+    /// Conferences with packets that wait for the flush, each once.
+    ready: Vec<ConferenceKey>,
+    map_seed: MapSeed,
+    stats: BridgeStats,
+}
+
+/// A conference and what the engine notes beside it.
+#[derive(Debug)]
+struct Room {
+    conference: Conference,
+    /// Its sources by importance.
+    order: SpeechOrder,
+    /// What receivers ask of senders.
+    wishes: SenderConstraints,
+    /// Sources with packets that wait for the flush.
+    active: Vec<SourceKey>,
+    /// Whether it is among those that wait for the flush.
+    is_ready: bool,
+    /// [`Conference::changes`] when routes were last decided.
+    decided: Option<u64>,
+}
+
+impl Room {
+    fn new(conference: Conference) -> Self {
+        Self {
+            conference,
+            order: SpeechOrder::default(),
+            wishes: SenderConstraints::default(),
+            active: Vec::new(),
+            is_ready: false,
+            decided: None,
+        }
+    }
+}
+
+impl Engine {
+    /// An empty engine.
+    #[must_use]
+    pub fn new(config: EngineConfig) -> Self {
+        let mut random = Random::new(config.seed);
+        let map_seed = MapSeed::new(random.u64());
+        Self {
+            strangers: StunLimiter::new(config.limits.stun_per_second, &mut random),
+            pool: Pool::new(limits::POOL_PACKETS_MAX),
+            conferences: Slab::new(),
+            endpoints: Slab::new(),
+            names: map_seed.map(),
+            endpoint_names: map_seed.map(),
+            ufrags: map_seed.map(),
+            demux: Demux::new(map_seed),
+            deadlines: Deadlines::default(),
+            ready: Vec::new(),
+            map_seed,
+            stats: BridgeStats::default(),
+            random,
+            config,
+        }
+    }
+
+    /// Takes in what arrived. Media waits under its source for [`Engine::flush`].
+    pub fn handle(&mut self, now: Time, input: Input, out: &mut impl Outbox) {
+        match input {
+            Input::Datagram { path, packet } => self.receive(now, path, packet, out),
+            Input::Handshake(key, event) => self.receive_handshake(now, key, event, out),
+            Input::Shard(message) => self.receive_shard(now, message, out),
+            Input::Command(ticket, command) => {
+                let reply = self.execute(now, command, out);
+                out.reply(ticket, reply);
+            }
+        }
+    }
+
+    /// Ends a pass: forwards what waits, receiver by receiver, and does what is due.
+    pub fn flush(&mut self, now: Time, out: &mut impl Outbox) {
+        self.forward(now, out);
+        self.run_timers(now, out);
+        self.forward(now, out);
+    }
+
+    /// When [`Engine::flush`] must be called at the latest; `None` when nothing is due ever.
+    #[must_use]
+    pub fn wakeup(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// The engine's buffers: datagrams are received into packets of this pool.
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    /// Counts a datagram that the shell could not take whole, and takes its buffer back.
+    pub fn refuse(&mut self, packet: Packet, reason: Discard) {
+        self.discard(packet, reason);
+    }
+
+    /// Counts what left the send arena: datagrams, their bytes, and those that the system refused.
+    pub fn note_sent(&mut self, packets: u64, bytes: u64, refused: u64) {
+        self.stats.packets_sent += packets;
+        self.stats.bytes_sent += bytes;
+        self.stats.discarded.count_many(Discard::SendFull, refused);
+    }
+
+    /// Ends everything.
+    pub fn close(&mut self, out: &mut impl Outbox) {
+        let all: Vec<ConferenceKey> = self.conferences.iter().map(|(key, _)| key).collect();
+        for key in all {
+            self.expire_conference(key, out);
+        }
+    }
+
+    /// Whose key it is.
+    #[cfg(feature = "sim")]
+    pub(crate) fn address_of(&self, key: EndpointKey) -> Option<&EndpointAddress> {
+        self.endpoints.get(key).map(|endpoint| &endpoint.address)
+    }
+
+    fn discard(&mut self, packet: Packet, reason: Discard) {
+        self.stats.discarded.count(reason);
+        self.pool.give(packet);
+    }
 }

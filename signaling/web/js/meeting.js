@@ -102,7 +102,6 @@ export class Meeting {
     if (this.ended) return;
     this.ended = true;
     this.closeSession();
-    this.room?.abandon();
     this.xmpp.close();
     tell();
   }

@@ -1,0 +1,93 @@
+//! Collects every setting of an engine with its default, unit and reason.
+
+use core::net::{IpAddr, SocketAddr};
+
+use crate::description::Fingerprint;
+use crate::dtls::DtlsVersion;
+use crate::id::ShardId;
+use crate::limits::Limits;
+
+/// An address under which clients may reach us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// Where clients send to.
+    pub address: SocketAddr,
+    /// Whether it is announced: a router in front of us maps it to our port.
+    pub announced: bool,
+}
+
+/// Settings of one engine. All shards of a bridge have the same, but for the seed and the number.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Where all random numbers come from. Equal seeds and inputs give equal outputs.
+    pub seed: [u8; 32],
+    /// Which shard the engine is. Default 0.
+    pub shard: ShardId,
+    /// How many shards there are, 1 to 64. Default 1.
+    pub shards: u8,
+    /// Where clients may reach us. Loopback addresses are told only to endpoints that are made
+    /// for it. Default: none, clients must know.
+    pub addresses: Vec<LocalAddress>,
+    /// Hash of the certificate that the handshake machine shows.
+    pub fingerprint: Option<Fingerprint>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Lines of every video that a receiver gets before it says what it wants; −1 is unlimited.
+    /// Default 0: nothing, as in Jitsi's bridge.
+    pub initial_max_height: i32,
+    /// Whether a receiver that sends neither transport-cc nor REMB gets everything it wants.
+    /// Default `false`: it is held to the start estimate. `true` is for load generators.
+    pub trust_no_estimate: bool,
+}
+
+impl EngineConfig {
+    /// Default settings with this seed.
+    #[must_use]
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self {
+            seed,
+            shard: ShardId(0),
+            shards: 1,
+            addresses: Vec::new(),
+            fingerprint: None,
+            limits: Limits::default(),
+            initial_max_height: 0,
+            trust_no_estimate: false,
+        }
+    }
+}
+
+/// Settings of a whole bridge, sockets and threads included.
+#[derive(Clone, Debug)]
+pub struct BridgeConfig {
+    /// The media address; port 0 takes a free port. Default `0.0.0.0:10000`, Jitsi's port.
+    pub udp: SocketAddr,
+    /// Addresses that are announced beside our own, because a router maps them to us.
+    pub announce: Vec<IpAddr>,
+    /// Threads that forward media, 1 to 64. Default: as many as processors.
+    pub shards: usize,
+    /// Which versions of DTLS are spoken.
+    pub dtls: DtlsVersion,
+    /// Bounds, for the whole bridge.
+    pub limits: Limits,
+    /// See [`EngineConfig::initial_max_height`].
+    pub initial_max_height: i32,
+    /// See [`EngineConfig::trust_no_estimate`].
+    pub trust_no_estimate: bool,
+}
+
+impl Default for BridgeConfig {
+    fn default() -> Self {
+        Self {
+            udp: SocketAddr::from(([0, 0, 0, 0], 10_000)),
+            announce: Vec::new(),
+            shards: std::thread::available_parallelism()
+                .map_or(1, core::num::NonZero::get)
+                .min(crate::limits::SHARDS_MAX),
+            dtls: DtlsVersion::default(),
+            limits: Limits::default(),
+            initial_max_height: 0,
+            trust_no_estimate: false,
+        }
+    }
+}

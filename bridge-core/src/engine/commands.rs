@@ -1,0 +1,296 @@
+//! Carries out what signaling asks.
+
+use super::endpoint::Endpoint;
+use super::transport::{Transport, TransportOptions};
+use super::{Engine, HandshakeRequest, Outbox, Room};
+use crate::command::{Command, EndpointOptions, Reply};
+use crate::description::{Candidate, Fingerprint, FingerprintHash, TransportDescription};
+use crate::egress::{Receiver, ReceiverOptions};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::ice::{Token, local_candidates};
+use crate::id::{ConferenceId, ConferenceKey, EndpointAddress, EndpointKey, Ssrc};
+use crate::ingest::Ingest;
+use crate::route::conference::{Conference, FeedbackSsrcs};
+use crate::stats::BridgeStats;
+use crate::time::Time;
+
+impl Engine {
+    pub(super) fn execute(
+        &mut self,
+        now: Time,
+        command: Command,
+        out: &mut impl Outbox,
+    ) -> Result<Reply> {
+        match command {
+            Command::CreateConference { conference } => self.create_conference(conference)?,
+            Command::ExpireConference { conference } => {
+                let key = self.conference(&conference)?;
+                self.expire_conference(key, out);
+            }
+            Command::CreateEndpoint { endpoint, options } => {
+                return self.create_endpoint(now, endpoint, &options);
+            }
+            Command::Stats => return Ok(Reply::Stats(Box::new(self.stats()))),
+            Command::SetTransport { ref endpoint, .. }
+            | Command::SetMedia { ref endpoint, .. }
+            | Command::SetSources { ref endpoint, .. }
+            | Command::SetConstraints { ref endpoint, .. }
+            | Command::SetVideoType { ref endpoint, .. }
+            | Command::ForceMute { ref endpoint, .. }
+            | Command::RestartIce { ref endpoint }
+            | Command::ExpireEndpoint { ref endpoint } => {
+                let key = self.endpoint(endpoint)?;
+                return self.execute_for(now, key, command, out);
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Carries out what concerns one endpoint.
+    fn execute_for(
+        &mut self,
+        now: Time,
+        key: EndpointKey,
+        command: Command,
+        out: &mut impl Outbox,
+    ) -> Result<Reply> {
+        let endpoint = self
+            .endpoints
+            .get_mut(key)
+            .ok_or(Error::Unknown("endpoint"))?;
+        let conference_key = endpoint.conference;
+        let room = self.conferences.get_mut(conference_key);
+        let conference = &mut room.ok_or(Error::Unknown("conference"))?.conference;
+        match command {
+            Command::SetTransport { transport, .. } => {
+                endpoint.transport.set_remote(now, &transport)?;
+                self.drive_transport(now, key, out);
+            }
+            Command::RestartIce { .. } => {
+                endpoint.transport.restart_ice(now)?;
+                self.drive_transport(now, key, out);
+                self.learn_ufrags(key);
+                return Ok(Reply::Transport(self.local_transport(key)?));
+            }
+            Command::SetMedia { media, .. } => {
+                for description in &media {
+                    endpoint.ingest.set_media(description)?;
+                }
+                endpoint.receiver.set_media(now, &media);
+            }
+            Command::SetSources { sources, .. } => {
+                endpoint
+                    .ingest
+                    .set_sources(conference, &sources, &mut self.pool)?;
+            }
+            Command::SetConstraints { constraints, .. } => {
+                endpoint.receiver.set_constraints(now, &constraints);
+            }
+            Command::SetVideoType {
+                source, video_type, ..
+            } => conference.set_video_type(key, &source, video_type)?,
+            Command::ForceMute { audio, video, .. } => {
+                endpoint.ingest.force_mute(conference, audio, video);
+            }
+            Command::ExpireEndpoint { .. } => {
+                self.expire_endpoint(key, out);
+            }
+            _ => return Err(Error::Misuse("a command without an endpoint")),
+        }
+        self.mark_ready(conference_key);
+        Ok(Reply::Done)
+    }
+
+    fn create_conference(&mut self, id: ConferenceId) -> Result<()> {
+        if self.names.contains_key(&id) {
+            return Err(Error::Exists("conference"));
+        }
+        if self.conferences.len() >= self.config.limits.conferences {
+            return Err(Error::Limit("conferences"));
+        }
+        let feedback = FeedbackSsrcs {
+            audio: Ssrc(self.random.u32()),
+            video: Ssrc(self.random.u32()),
+        };
+        let conference = Conference::new(id.clone(), feedback, self.map_seed);
+        let key = self.conferences.insert_with(|_| Room::new(conference));
+        self.names.insert(id, key);
+        self.stats.conferences_created += 1;
+        Ok(())
+    }
+
+    fn create_endpoint(
+        &mut self,
+        now: Time,
+        address: EndpointAddress,
+        options: &EndpointOptions,
+    ) -> Result<Reply> {
+        let conference = self.conference(&address.conference)?;
+        if self.endpoint(&address).is_ok() {
+            return Err(Error::Exists("endpoint"));
+        }
+        let limits = &self.config.limits;
+        let room = self
+            .conferences
+            .get(conference)
+            .ok_or(Error::Unknown("conference"))?;
+        if self.endpoints.len() >= limits.endpoints
+            || room.conference.endpoints.len() >= limits.endpoints_per_conference
+        {
+            return Err(Error::Limit("endpoints"));
+        }
+        let feedback = room.conference.feedback;
+        let key = self.insert_endpoint(now, address, conference, options)?;
+        if let Some(room) = self.conferences.get_mut(conference) {
+            room.conference.join(key);
+        }
+        self.stats.endpoints_created += 1;
+        self.learn_ufrags(key);
+        self.reschedule(key);
+        self.mark_ready(conference);
+        Ok(Reply::Endpoint {
+            transport: self.local_transport(key)?,
+            audio_feedback: feedback.audio,
+            video_feedback: feedback.video,
+        })
+    }
+
+    fn insert_endpoint(
+        &mut self,
+        now: Time,
+        address: EndpointAddress,
+        conference: ConferenceKey,
+        options: &EndpointOptions,
+    ) -> Result<EndpointKey> {
+        let candidates = self.candidates(options.loopback);
+        let receiver_options = ReceiverOptions {
+            ssrc_rewriting: options.ssrc_rewriting,
+            initial_max_height: self.config.initial_max_height,
+            trust_no_estimate: self.config.trust_no_estimate,
+        };
+        let shard = self.config.shard;
+        let bitrate_max = self.config.limits.bits_per_second;
+        let random = &mut self.random;
+        let key = self.endpoints.try_insert_with(|key| {
+            let token = Token {
+                shard,
+                endpoint: key,
+            };
+            let options = TransportOptions {
+                token,
+                role: options.ice_role,
+                candidates,
+            };
+            let transport = Transport::new(now, options, random)?;
+            let ingest = Ingest::new(key, address.endpoint.clone(), bitrate_max);
+            let receiver = Receiver::new(now, address.clone(), receiver_options);
+            let parts = (transport, ingest, receiver);
+            Ok::<_, Error>(Endpoint::new(now, address.clone(), conference, parts))
+        })?;
+        self.endpoint_names.insert(address, key);
+        Ok(key)
+    }
+
+    /// Our candidates, as far as an endpoint is to know them.
+    fn candidates(&self, loopback: bool) -> Vec<Candidate> {
+        let of = |announced: bool| -> Vec<_> {
+            let addresses = self.config.addresses.iter();
+            addresses
+                .filter(|local| local.announced == announced)
+                .map(|local| local.address)
+                .filter(|address| loopback || !address.ip().is_loopback())
+                .collect()
+        };
+        local_candidates(&of(false), &of(true))
+    }
+
+    fn local_transport(&self, key: EndpointKey) -> Result<TransportDescription> {
+        let endpoint = self.endpoints.get(key).ok_or(Error::Unknown("endpoint"))?;
+        let nothing = || Fingerprint {
+            hash: FingerprintHash::Sha256,
+            value: vec![0; FingerprintHash::Sha256.length()],
+        };
+        let fingerprint = self.config.fingerprint.clone().unwrap_or_else(nothing);
+        Ok(endpoint.transport.description(&fingerprint))
+    }
+
+    /// Lets checks that name a ufrag of the endpoint find it.
+    fn learn_ufrags(&mut self, key: EndpointKey) {
+        if let Some(endpoint) = self.endpoints.get(key) {
+            for ufrag in endpoint.transport.ufrags() {
+                self.ufrags.insert(ufrag.to_owned(), key);
+            }
+        }
+    }
+
+    fn conference(&self, id: &ConferenceId) -> Result<ConferenceKey> {
+        self.names
+            .get(id)
+            .copied()
+            .ok_or(Error::Unknown("conference"))
+    }
+
+    fn endpoint(&self, address: &EndpointAddress) -> Result<EndpointKey> {
+        self.endpoint_names
+            .get(address)
+            .copied()
+            .ok_or(Error::Unknown("endpoint"))
+    }
+
+    /// Ends a conference with all its endpoints.
+    pub(super) fn expire_conference(&mut self, key: ConferenceKey, out: &mut impl Outbox) {
+        let Some(room) = self.conferences.get(key) else {
+            return;
+        };
+        for endpoint in room.conference.endpoints.clone() {
+            self.expire_endpoint(endpoint, out);
+        }
+        if let Some(room) = self.conferences.remove(key) {
+            let conference = room.conference.id;
+            self.names.remove(&conference);
+            out.event(Event::ConferenceExpired { conference });
+        }
+    }
+
+    /// Forgets an endpoint and all that was remembered for it.
+    pub(super) fn expire_endpoint(&mut self, key: EndpointKey, out: &mut impl Outbox) {
+        let Some(endpoint) = self.endpoints.remove(key) else {
+            return;
+        };
+        for path in &endpoint.paths {
+            self.release_path(*path, key, out);
+        }
+        self.endpoint_names.remove(&endpoint.address);
+        for ufrag in endpoint.transport.ufrags() {
+            self.ufrags.remove(ufrag);
+        }
+        self.deadlines.set(key, None);
+        if let Some(room) = self.conferences.get_mut(endpoint.conference) {
+            room.conference.leave(key, &mut self.pool);
+        }
+        endpoint.add_to(&mut self.stats);
+        out.handshake(key, HandshakeRequest::Stop);
+        out.event(Event::EndpointExpired {
+            endpoint: endpoint.address,
+        });
+        self.mark_ready(endpoint.conference);
+    }
+
+    /// Counters and gauges of this engine now.
+    fn stats(&self) -> BridgeStats {
+        let mut stats = self.stats.clone();
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        stats.conferences = count(self.conferences.len());
+        stats.endpoints = count(self.endpoints.len());
+        for (_, room) in self.conferences.iter() {
+            let endpoints = count(room.conference.endpoints.len());
+            stats.largest_conference = stats.largest_conference.max(endpoints);
+        }
+        for (_, endpoint) in self.endpoints.iter() {
+            stats.endpoints_connected += u64::from(endpoint.connected);
+            endpoint.add_to(&mut stats);
+        }
+        stats
+    }
+}

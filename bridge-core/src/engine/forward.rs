@@ -1,0 +1,295 @@
+//! Ends a pass: decides routes where something changed, lets every receiver send what came for it,
+//! and does what timers have made due.
+
+use super::endpoint::Activity;
+use super::timers::Timer;
+use super::{Engine, Outbox, Path, Room, Run};
+use crate::error::Discard;
+use crate::event::Event;
+use crate::id::{ConferenceKey, EndpointKey};
+use crate::limits::{FEEDBACK_BYTES_MAX, TAILROOM_BYTES};
+use crate::route::table::View;
+use crate::srtp::OutboundContext;
+use crate::stats::BridgeStats;
+use crate::time::Time;
+
+impl Engine {
+    /// Sees to it that the conference is looked at in this pass's flush.
+    pub(super) fn mark_ready(&mut self, key: ConferenceKey) {
+        if let Some(room) = self.conferences.get_mut(key)
+            && !core::mem::replace(&mut room.is_ready, true)
+        {
+            self.ready.push(key);
+        }
+    }
+
+    /// Forwards what waits.
+    pub(super) fn forward(&mut self, now: Time, out: &mut impl Outbox) {
+        let mut at = 0;
+        // Wishes for keyframes may make other conferences' feedback due, never their media: one
+        // round is enough, and the list keeps its memory.
+        while let Some(key) = self.ready.get(at).copied() {
+            at += 1;
+            self.forward_conference(now, key, out);
+            self.hurry_senders(now, key, out);
+        }
+        self.ready.clear();
+    }
+
+    fn forward_conference(&mut self, now: Time, key: ConferenceKey, out: &mut impl Outbox) {
+        let Self {
+            conferences,
+            endpoints,
+            deadlines,
+            random,
+            stats,
+            ..
+        } = self;
+        let Some(room) = conferences.get_mut(key) else {
+            return;
+        };
+        room.is_ready = false;
+        room.gather_active();
+        if let Some(speaker) = room.conference.speaker.take_change() {
+            stats.dominant_speaker_changes += 1;
+            room.decided = None;
+            if let Some(endpoint) = endpoints.get(speaker) {
+                out.event(Event::DominantSpeaker {
+                    endpoint: endpoint.address.clone(),
+                });
+            }
+        }
+        let has_changed =
+            room.decided.replace(room.conference.changes) != Some(room.conference.changes);
+        if has_changed {
+            let conference = &room.conference;
+            let speakers = conference.speaker.order();
+            room.order
+                .rebuild(&conference.sources, speakers, &conference.endpoints);
+        }
+        let mut has_routed = false;
+        for at in 0..room.conference.endpoints.len() {
+            let Some(key) = room.conference.endpoints.get(at).copied() else {
+                break;
+            };
+            let Some(endpoint) = endpoints.get_mut(key).filter(|endpoint| endpoint.connected)
+            else {
+                continue;
+            };
+            let sources = &room.conference.sources;
+            if has_changed || endpoint.receiver.is_route_due(now) {
+                let view = View {
+                    sources,
+                    order: &room.order,
+                    own: key,
+                };
+                endpoint.receiver.route(now, &view, random, out);
+                let deadline = endpoint.receiver.deadline();
+                endpoint.timers.set(Timer::Egress, Some(deadline));
+                deadlines.set(key, endpoint.timers.next());
+                has_routed = true;
+            }
+            if let Some((path, context)) = endpoint.transport.outbound() {
+                let receiver = &mut endpoint.receiver;
+                receiver.flush(now, &room.active, sources, path, context, out, stats);
+            }
+            for (source, encoding) in endpoint.receiver.keyframe_wishes() {
+                room.conference
+                    .request_keyframe(now, source, usize::from(encoding));
+            }
+        }
+        if has_routed || has_changed {
+            let conference = &room.conference;
+            let tables = conference
+                .endpoints
+                .iter()
+                .filter_map(|key| endpoints.get(*key));
+            let tables = tables
+                .filter(|endpoint| endpoint.connected)
+                .map(|endpoint| endpoint.receiver.table());
+            let event = |event| out.event(event);
+            room.wishes
+                .update(&conference.id, &conference.sources, tables, event);
+        }
+        room.finish_pass();
+    }
+
+    /// Lets senders know what receivers wish of them.
+    fn hurry_senders(&mut self, now: Time, key: ConferenceKey, out: &mut impl Outbox) {
+        while let Some(sender) = self
+            .conferences
+            .get_mut(key)
+            .and_then(|room| room.conference.urgent.pop())
+        {
+            if let Some(endpoint) = self.endpoints.get_mut(sender) {
+                endpoint.ingest.wake(now);
+                self.send_feedback(now, sender, out);
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn run_timers(&mut self, now: Time, out: &mut impl Outbox) {
+        while let Some(key) = self.deadlines.pop_due(now) {
+            let Some(endpoint) = self.endpoints.get_mut(key) else {
+                continue;
+            };
+            let transport = endpoint.timers.take_due(Timer::Transport, now);
+            let ingest = endpoint.timers.take_due(Timer::Ingest, now);
+            let egress = endpoint.timers.take_due(Timer::Egress, now);
+            let activity = endpoint.timers.take_due(Timer::Activity, now);
+            if activity && !self.look_at(now, key, out) {
+                continue;
+            }
+            if transport && let Some(endpoint) = self.endpoints.get_mut(key) {
+                endpoint.transport.handle_timeout(now);
+                self.drive_transport(now, key, out);
+            }
+            if ingest {
+                self.send_feedback(now, key, out);
+            }
+            if egress {
+                self.send_reports(now, key, out);
+            }
+            self.reschedule(key);
+        }
+    }
+
+    /// Looks whether the endpoint is still there; `false` if it is gone.
+    fn look_at(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) -> bool {
+        let Some(endpoint) = self.endpoints.get_mut(key) else {
+            return false;
+        };
+        match endpoint.look(now) {
+            Activity::Unchanged => {}
+            Activity::Paused => out.event(Event::EndpointActive {
+                endpoint: endpoint.address.clone(),
+                active: false,
+            }),
+            Activity::Dead => {
+                self.expire_endpoint(key, out);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends the sender what it must know, and sets the timer of the next time.
+    pub(super) fn send_feedback(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else {
+            return;
+        };
+        let Some(room) = self.conferences.get_mut(endpoint.conference) else {
+            return;
+        };
+        let mut compound = Compound::new();
+        while let Some(length) = endpoint.ingest.poll_feedback(
+            now,
+            &mut room.conference,
+            &mut self.pool,
+            compound.room(),
+        ) {
+            compound.send(length, endpoint.transport.outbound(), out, &mut self.stats);
+        }
+        let deadline = endpoint.ingest.deadline();
+        endpoint.timers.set(Timer::Ingest, deadline);
+        self.reschedule(key);
+    }
+
+    /// Sends the receiver the reports that are due, decides its routes anew if that is due, and
+    /// sets the timer of the next time.
+    fn send_reports(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else {
+            return;
+        };
+        let Some(room) = self.conferences.get_mut(endpoint.conference) else {
+            return;
+        };
+        let conference = endpoint.conference;
+        let sources = &room.conference.sources;
+        let mut compound = Compound::new();
+        loop {
+            let length = endpoint.receiver.poll_report(now, sources, compound.room());
+            if length == 0 {
+                break;
+            }
+            compound.send(length, endpoint.transport.outbound(), out, &mut self.stats);
+        }
+        if endpoint.connected {
+            if endpoint.receiver.is_route_due(now) {
+                self.mark_ready(conference);
+            } else {
+                let deadline = endpoint.receiver.deadline();
+                endpoint.timers.set(Timer::Egress, Some(deadline));
+            }
+        }
+    }
+
+    /// Moves the endpoint's place in the heap to its earliest timer.
+    pub(super) fn reschedule(&mut self, key: EndpointKey) {
+        let next = self
+            .endpoints
+            .get(key)
+            .and_then(|endpoint| endpoint.timers.next());
+        self.deadlines.set(key, next);
+    }
+}
+
+impl Room {
+    /// Notes which sources have packets that wait.
+    fn gather_active(&mut self) {
+        self.active.clear();
+        let waiting = self.conference.sources.iter();
+        let waiting = waiting.filter(|(_, source)| !source.pending.is_empty());
+        self.active.extend(waiting.map(|(key, _)| key));
+    }
+
+    /// What waited is sent.
+    fn finish_pass(&mut self) {
+        for key in &self.active {
+            if let Some(source) = self.conference.sources.get_mut(*key) {
+                source.pending.clear();
+            }
+        }
+    }
+}
+
+/// A compound on its way out. It is sealed here and copied then: what cannot be sealed must never
+/// reach the arena.
+struct Compound([u8; FEEDBACK_BYTES_MAX + TAILROOM_BYTES]);
+
+impl Compound {
+    const fn new() -> Self {
+        Self([0; FEEDBACK_BYTES_MAX + TAILROOM_BYTES])
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        self.0.get_mut(..FEEDBACK_BYTES_MAX).unwrap_or_default()
+    }
+
+    /// Seals the first `length` bytes, and sends them if there is a way.
+    fn send(
+        &mut self,
+        length: usize,
+        way: Option<(Path, &mut OutboundContext)>,
+        out: &mut impl Outbox,
+        stats: &mut BridgeStats,
+    ) {
+        let Some((path, context)) = way else {
+            return;
+        };
+        let sealed = match context.seal_rtcp(&mut self.0, length) {
+            Ok(total) => self.0.get(..total).unwrap_or_default(),
+            Err(reason) => return stats.discarded.count(reason),
+        };
+        let run = Run {
+            path,
+            segment: sealed.len(),
+            total: sealed.len(),
+        };
+        match out.reserve([run]) {
+            Some([place]) if place.len() == sealed.len() => place.copy_from_slice(sealed),
+            _ => stats.discarded.count(Discard::SendFull),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Reads the clock: the one place that does.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use crate::time::Time;
+
+/// A clock that all shards of a bridge share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Begins to count.
+    #[expect(clippy::disallowed_methods, reason = "the one clock")]
+    pub(crate) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// The instant of [`Time::ZERO`].
+    pub(crate) const fn base(&self) -> Instant {
+        self.start
+    }
+
+    /// The time since the start.
+    #[expect(clippy::disallowed_methods, reason = "the one clock")]
+    pub(crate) fn now(&self) -> Time {
+        Time::ZERO + self.start.elapsed()
+    }
+
+    /// How long from now to `time`; zero when that is past.
+    pub(crate) fn until(&self, time: Time) -> Duration {
+        time.since(self.now())
+    }
+}

@@ -1,0 +1,217 @@
+//! Gives engines a world: sockets, threads and the clock.
+//!
+//! One shard is one thread with one engine and one socket; all sockets share one UDP port
+//! (`SO_REUSEPORT`). One more thread runs the DTLS handshakes of all shards. A shard never waits
+//! for another thread: commands, handshakes and messages of other shards come over bounded queues,
+//! and a [`inbox::Doorbell`] wakes it when it sleeps.
+
+pub(crate) mod batch;
+
+pub(crate) mod clock;
+
+pub(crate) mod handoff;
+
+pub(crate) mod handshake;
+
+pub(crate) mod inbox;
+
+pub(crate) mod shard;
+
+mod sys;
+
+pub(crate) mod udp;
+
+use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use mio::{Poll, Waker};
+
+use crate::bridge::Homes;
+use crate::config::{BridgeConfig, EngineConfig, LocalAddress};
+use crate::dtls::Certificate;
+use crate::dtls::dimpl::DimplFactory;
+use crate::dtls::driver::Driver;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::id::ShardId;
+use crate::limits;
+
+use clock::Clock;
+use inbox::{Doorbell, Inbox};
+use shard::{Shard, WAKE};
+
+/// What a started bridge is made of.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) inboxes: Vec<Inbox>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+    pub(crate) media_address: SocketAddr,
+}
+
+/// Opens the sockets and starts the threads.
+pub(crate) fn start(
+    config: &BridgeConfig,
+    events: &SyncSender<Event>,
+    homes: &Arc<Homes>,
+) -> Result<Started> {
+    let clock = Clock::start();
+    let certificate = Certificate::generate()?;
+    let sockets = udp::open(config.udp, config.shards)?;
+    let media_address = match sockets.first().map(mio::net::UdpSocket::local_addr) {
+        Some(Ok(address)) => address,
+        Some(Err(error)) => return Err(Error::Io("read the media port", error)),
+        None => return Err(Error::Misuse("a bridge has 1 to 64 shards")),
+    };
+    let addresses = local_addresses(media_address, &config.announce);
+    let mut polls = Vec::new();
+    let mut bells = Vec::new();
+    for _ in &sockets {
+        let poll = Poll::new().map_err(|error| Error::Io("make a poll", error))?;
+        let waker =
+            Waker::new(poll.registry(), WAKE).map_err(|error| Error::Io("make a waker", error))?;
+        bells.push(Arc::new(Doorbell::new(waker)));
+        polls.push(poll);
+    }
+    let (answers, mut answer_queues): (Vec<_>, Vec<_>) = bells
+        .iter()
+        .map(|_| sync_channel(limits::HANDSHAKE_ANSWERS_MAX))
+        .unzip();
+    let answer_bells = bells.clone();
+    let factory = DimplFactory::new(config.dtls, certificate.clone(), clock.base())?;
+    let (handshakes, thread) = handshake::start(
+        Driver::new(factory),
+        move || clock.now(),
+        move |shard, endpoint, event| {
+            let at = usize::from(shard.0);
+            if let (Some(queue), Some(bell)) = (answers.get(at), answer_bells.get(at)) {
+                // Waits while the shard is far behind; a shard that is gone needs no news.
+                drop(queue.send((endpoint, event)));
+                bell.ring();
+            }
+        },
+    )?;
+    let mut threads = vec![thread];
+    let mut inboxes = Vec::new();
+    let mut meshes = handoff::mesh(&bells);
+    for (number, (socket, poll)) in (0..).zip(sockets.into_iter().zip(polls)) {
+        let engine = Engine::new(EngineConfig {
+            seed: seed()?,
+            shard: ShardId(number),
+            shards: u8::try_from(config.shards).unwrap_or(u8::MAX),
+            addresses: addresses.clone(),
+            fingerprint: Some(certificate.fingerprint()),
+            limits: config.limits.clone(),
+            initial_max_height: config.initial_max_height,
+            trust_no_estimate: config.trust_no_estimate,
+        });
+        let Some(bell) = bells.get(usize::from(number)) else {
+            break;
+        };
+        let (inbox, orders) = inbox::inbox(Arc::clone(bell));
+        let shard = Shard {
+            id: ShardId(number),
+            engine,
+            socket,
+            poll,
+            clock,
+            bell: Arc::clone(bell),
+            orders,
+            rings: meshes.remove(0),
+            handshakes: handshakes.clone(),
+            answers: answer_queues.remove(0),
+            events: events.clone(),
+            homes: Arc::clone(homes),
+        };
+        threads.push(spawn(shard)?);
+        inboxes.push(inbox);
+    }
+    Ok(Started {
+        inboxes,
+        threads,
+        media_address,
+    })
+}
+
+fn spawn(shard: Shard) -> Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name(format!("shard-{}", shard.id.0))
+        .spawn(move || shard.run())
+        .map_err(|error| Error::Io("start a shard's thread", error))
+}
+
+fn seed() -> Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Error::Io("take a seed from the system", error.into()))?;
+    Ok(seed)
+}
+
+/// Where clients may reach us: the address we are bound to, or every interface's, and what is
+/// announced.
+fn local_addresses(bound: SocketAddr, announced: &[IpAddr]) -> Vec<LocalAddress> {
+    let port = bound.port();
+    let hosts = if bound.ip().is_unspecified() {
+        sys::interface_addresses().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the addresses of this machine are not known");
+            Vec::new()
+        })
+    } else {
+        vec![bound.ip()]
+    };
+    let hosts = hosts
+        .into_iter()
+        .filter(|ip| is_candidate(*ip, bound.is_ipv6()));
+    let hosts = hosts.map(|ip| LocalAddress {
+        address: SocketAddr::new(ip, port),
+        announced: false,
+    });
+    let announced = announced.iter().map(|ip| LocalAddress {
+        address: SocketAddr::new(*ip, port),
+        announced: true,
+    });
+    hosts.chain(announced).collect()
+}
+
+/// Whether clients can be told an address of ours: the socket must speak its version, and
+/// link-local addresses mean something only with an interface.
+fn is_candidate(ip: IpAddr, speaks_ipv6: bool) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_link_local(),
+        IpAddr::V6(ip) => speaks_ipv6 && !ip.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_for_all_addresses_has_a_candidate_for_each_interface() {
+        let addresses = local_addresses(
+            "0.0.0.0:7".parse().unwrap(),
+            &["192.0.2.9".parse().unwrap()],
+        );
+        let loopback = LocalAddress {
+            address: "127.0.0.1:7".parse().unwrap(),
+            announced: false,
+        };
+        let outer = LocalAddress {
+            address: "192.0.2.9:7".parse().unwrap(),
+            announced: true,
+        };
+        assert!(addresses.contains(&loopback));
+        assert_eq!(addresses.last(), Some(&outer));
+        assert!(addresses.iter().all(|local| local.address.is_ipv4()));
+    }
+
+    #[test]
+    fn a_socket_for_one_address_has_that_candidate_alone() {
+        let bound: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let addresses = local_addresses(bound, &[]);
+        assert_eq!(addresses.len(), 1);
+        assert_eq!(addresses[0].address, bound);
+    }
+}

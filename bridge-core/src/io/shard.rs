@@ -1,0 +1,301 @@
+//! Runs one engine on one thread: waits, drains everything that came, lets the engine work on it
+//! with one reading of the clock, and sends what came of it.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::batch::Batch;
+use super::clock::Clock;
+use super::handoff::Rings;
+use super::handshake::Handshakes;
+use super::inbox::{Answer, Doorbell, Order};
+use super::sys::{self, Arrival};
+use crate::bridge::Homes;
+use crate::command::{Reply, Ticket};
+use crate::engine::{Engine, HandshakeEvent, HandshakeRequest, Input, Outbox, Run, ShardMessage};
+use crate::error::{Discard, Result};
+use crate::event::Event;
+use crate::id::{EndpointKey, ShardId};
+use crate::time::Time;
+
+/// The waker's token.
+pub(super) const WAKE: Token = Token(0);
+
+const SOCKET: Token = Token(1);
+
+/// Datagrams of one pass: enough for runs to arise, few enough that a pass takes a millisecond.
+const PASS_DATAGRAMS: usize = 512;
+
+/// Messages of other shards in one pass.
+const PASS_MESSAGES: usize = 1_024;
+
+/// Commands of one pass.
+const PASS_COMMANDS: usize = 64;
+
+/// How soon to try again when the socket took no more.
+const SEND_AGAIN: Duration = Duration::from_millis(1);
+
+/// A shard with all that it is joined to.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) id: ShardId,
+    pub(super) engine: Engine,
+    pub(super) socket: UdpSocket,
+    pub(super) poll: Poll,
+    pub(super) clock: Clock,
+    pub(super) bell: Arc<Doorbell>,
+    pub(super) orders: Receiver<Order>,
+    pub(super) rings: Rings,
+    pub(super) handshakes: Handshakes,
+    pub(super) answers: Receiver<(EndpointKey, HandshakeEvent)>,
+    pub(super) events: SyncSender<Event>,
+    pub(super) homes: Arc<Homes>,
+}
+
+/// What the engine puts its outputs in.
+#[derive(Debug)]
+struct Shell {
+    id: ShardId,
+    socket: UdpSocket,
+    batch: Batch,
+    rings: Rings,
+    handshakes: Handshakes,
+    events: SyncSender<Event>,
+    homes: Arc<Homes>,
+    /// Commands that the engine works on.
+    asked: BTreeMap<Ticket, Asked>,
+    events_lost: u64,
+}
+
+/// What to do with the answer to a command that the engine works on.
+struct Asked(Answer);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+impl Shard {
+    /// Works until it is told to stop.
+    pub(super) fn run(self) {
+        if !sys::pin_thread(usize::from(self.id.0)) {
+            tracing::debug!(shard = self.id.0, "the thread may move between processors");
+        }
+        let Self {
+            id,
+            engine,
+            mut socket,
+            poll,
+            clock,
+            bell,
+            orders,
+            rings,
+            handshakes,
+            answers,
+            events,
+            homes,
+        } = self;
+        let registered = poll
+            .registry()
+            .register(&mut socket, SOCKET, Interest::READABLE);
+        if let Err(error) = registered {
+            tracing::error!(%error, shard = id.0, "the media socket cannot be polled");
+            return;
+        }
+        let mut running = Running {
+            receiver: sys::Receiver::new(&socket),
+            arrivals: Vec::with_capacity(PASS_DATAGRAMS),
+            engine,
+            poll,
+            clock,
+            bell,
+            orders,
+            answers,
+            next_ticket: 0,
+            is_readable: true,
+            has_more: false,
+            shell: Shell {
+                id,
+                batch: Batch::new(&socket),
+                socket,
+                rings,
+                handshakes,
+                events,
+                homes,
+                asked: BTreeMap::new(),
+                events_lost: 0,
+            },
+        };
+        let mut polled = Events::with_capacity(8);
+        while running.pass(&mut polled) {}
+    }
+}
+
+/// A shard at work.
+#[derive(Debug)]
+struct Running {
+    engine: Engine,
+    shell: Shell,
+    receiver: sys::Receiver,
+    arrivals: Vec<Arrival>,
+    poll: Poll,
+    clock: Clock,
+    bell: Arc<Doorbell>,
+    orders: Receiver<Order>,
+    answers: Receiver<(EndpointKey, HandshakeEvent)>,
+    next_ticket: u64,
+    /// Whether the socket may have more.
+    is_readable: bool,
+    /// Whether a queue may have more.
+    has_more: bool,
+}
+
+impl Running {
+    /// Waits if there is nothing to do, then does one pass; `false` when it is to stop.
+    fn pass(&mut self, polled: &mut Events) -> bool {
+        self.wait(polled);
+        if self.is_readable {
+            self.drain_socket();
+        }
+        // After the socket was drained, so that no datagram is older than its time.
+        let now = self.clock.now();
+        self.shell.rings.collect(self.engine.pool());
+        for arrival in self.arrivals.drain(..) {
+            if arrival.cut {
+                self.engine.refuse(arrival.packet, Discard::Oversized);
+                continue;
+            }
+            let input = Input::Datagram {
+                path: arrival.path,
+                packet: arrival.packet,
+            };
+            self.engine.handle(now, input, &mut self.shell);
+        }
+        self.take_messages(now);
+        self.take_orders(now);
+        if self.bell.is_stopped() {
+            self.engine.close(&mut self.shell);
+        }
+        self.engine.flush(now, &mut self.shell);
+        self.shell.batch.send(&self.shell.socket);
+        let sent = self.shell.batch.take_sent();
+        self.engine
+            .note_sent(sent.packets, sent.bytes, sent.refused);
+        !self.bell.is_stopped()
+    }
+
+    /// Takes what other shards and the handshakes have.
+    fn take_messages(&mut self, now: Time) {
+        let mut left = PASS_MESSAGES;
+        while left > 0
+            && let Some(message) = self.shell.rings.receive(self.engine.pool())
+        {
+            left -= 1;
+            self.engine
+                .handle(now, Input::Shard(message), &mut self.shell);
+        }
+        while left > 0
+            && let Ok((key, event)) = self.answers.try_recv()
+        {
+            left -= 1;
+            self.engine
+                .handle(now, Input::Handshake(key, event), &mut self.shell);
+        }
+        self.has_more = left == 0;
+    }
+
+    fn take_orders(&mut self, now: Time) {
+        let mut left = PASS_COMMANDS;
+        while left > 0
+            && let Ok(Order { command, answer }) = self.orders.try_recv()
+        {
+            left -= 1;
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            self.shell.asked.insert(ticket, Asked(answer));
+            self.engine
+                .handle(now, Input::Command(ticket, command), &mut self.shell);
+        }
+        self.has_more |= left == 0;
+    }
+
+    /// Sleeps until something comes or is due, unless something is here already.
+    fn wait(&mut self, polled: &mut Events) {
+        let due = self.engine.wakeup().map(|at| self.clock.until(at));
+        let again = self.shell.batch.is_waiting().then_some(SEND_AGAIN);
+        let mut patience = [due, again].into_iter().flatten().min();
+        let may_sleep = self.bell.fall_asleep();
+        if !may_sleep || self.is_readable || self.has_more {
+            patience = Some(Duration::ZERO);
+        }
+        match self.poll.poll(polled, patience) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => tracing::error!(%error, "the poll failed"),
+        }
+        self.bell.wake_up();
+        self.is_readable |= polled.iter().any(|event| event.token() == SOCKET);
+    }
+
+    fn drain_socket(&mut self) {
+        while self.arrivals.len() < PASS_DATAGRAMS {
+            let socket = &self.shell.socket;
+            match self
+                .receiver
+                .receive(socket, self.engine.pool(), &mut self.arrivals)
+            {
+                Ok(count) if count > 0 => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_readable = false;
+                    return;
+                }
+                // An error of an earlier send (ICMP); reading it clears it.
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Outbox for Shell {
+    fn reserve<const K: usize>(&mut self, runs: [Run; K]) -> Option<[&mut [u8]; K]> {
+        self.batch.reserve(&self.socket, runs)
+    }
+
+    fn handshake(&mut self, endpoint: EndpointKey, request: HandshakeRequest) {
+        if !self.handshakes.send(self.id, endpoint, request) {
+            tracing::debug!("a handshake datagram is dropped, too many wait");
+        }
+    }
+
+    fn shard(&mut self, to: ShardId, message: ShardMessage) -> bool {
+        self.rings.send(to, message)
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Event::ConferenceExpired { conference } = &event {
+            self.homes.leave(conference);
+        }
+        if self.events.try_send(event).is_err() {
+            // Nobody listens, or not fast enough: told at powers of two.
+            self.events_lost += 1;
+            if self.events_lost.is_power_of_two() {
+                tracing::warn!(lost = self.events_lost, "events are not taken and are lost");
+            }
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, reply: Result<Reply>) {
+        if let Some(Asked(answer)) = self.asked.remove(&ticket) {
+            answer(reply);
+        }
+    }
+}

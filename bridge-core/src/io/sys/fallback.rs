@@ -1,0 +1,132 @@
+//! Sends and receives one datagram per system call, for systems without better ones and when a
+//! better one is refused.
+
+use std::io;
+
+use mio::net::UdpSocket;
+
+use super::Message;
+#[cfg(any(test, not(target_os = "linux")))]
+use super::{Arrival, unmapped};
+#[cfg(any(test, not(target_os = "linux")))]
+use crate::engine::Path;
+#[cfg(any(test, not(target_os = "linux")))]
+use crate::limits::DATAGRAM_BYTES_MAX;
+#[cfg(any(test, not(target_os = "linux")))]
+use crate::packet::Pool;
+
+/// Receives without batches.
+#[cfg(any(test, not(target_os = "linux")))]
+#[derive(Debug)]
+pub(crate) struct Receiver;
+
+#[cfg(any(test, not(target_os = "linux")))]
+impl Receiver {
+    pub(crate) fn new(_socket: &UdpSocket) -> Self {
+        Self
+    }
+
+    /// Appends what waits at the socket, one datagram at a time; `WouldBlock` when none does.
+    #[expect(
+        clippy::unused_self,
+        reason = "the batched twin keeps its arrays in itself"
+    )]
+    pub(crate) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        pool: &mut Pool,
+        arrivals: &mut Vec<Arrival>,
+    ) -> io::Result<usize> {
+        let mut packet = pool.take();
+        let room = packet.room_mut();
+        match socket.recv_from(room) {
+            Ok((length, remote)) => {
+                packet.set_len(length.min(DATAGRAM_BYTES_MAX));
+                arrivals.push(Arrival {
+                    path: Path {
+                        remote: unmapped(remote),
+                        local: None,
+                    },
+                    packet,
+                    cut: length > DATAGRAM_BYTES_MAX,
+                });
+                Ok(1)
+            }
+            Err(error) => {
+                pool.give(packet);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Sends without batches.
+#[cfg(any(test, not(target_os = "linux")))]
+#[derive(Debug)]
+pub(crate) struct Sender;
+
+#[cfg(any(test, not(target_os = "linux")))]
+impl Sender {
+    pub(crate) fn new(_socket: &UdpSocket) -> Self {
+        Self
+    }
+
+    /// Whether the kernel cuts a message into segments.
+    pub(crate) const fn segments(&self) -> bool {
+        false
+    }
+
+    /// Sends the first message.
+    #[expect(
+        clippy::unused_self,
+        reason = "the batched twin keeps its arrays in itself"
+    )]
+    pub(crate) fn send(
+        &mut self,
+        socket: &UdpSocket,
+        arena: &[u8],
+        messages: &[Message],
+    ) -> io::Result<usize> {
+        send_one(socket, arena, messages)
+    }
+}
+
+/// Does nothing: the address on which a datagram came is not known here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn ask_for_local_address(_socket: &UdpSocket) -> io::Result<()> {
+    Ok(())
+}
+
+/// Nothing is known of interfaces here: announce the addresses.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn interface_addresses() -> io::Result<Vec<core::net::IpAddr>> {
+    Ok(Vec::new())
+}
+
+/// Does nothing: threads move as the system likes.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn pin_thread(_processor: usize) -> bool {
+    false
+}
+
+/// Sends the first message, which is one segment; returns 1.
+pub(super) fn send_one(
+    socket: &UdpSocket,
+    arena: &[u8],
+    messages: &[Message],
+) -> io::Result<usize> {
+    let Some(message) = messages.first() else {
+        return Ok(0);
+    };
+    let end = message.start.saturating_add(message.total);
+    let bytes = arena.get(message.start..end).unwrap_or_default();
+    let mut remote = message.path.remote;
+    if let (core::net::IpAddr::V4(address), true) = (remote.ip(), speaks_ipv6(socket)) {
+        remote.set_ip(address.to_ipv6_mapped().into());
+    }
+    socket.send_to(bytes, remote).map(|_| 1)
+}
+
+fn speaks_ipv6(socket: &UdpSocket) -> bool {
+    socket.local_addr().is_ok_and(|address| address.is_ipv6())
+}

@@ -1,0 +1,56 @@
+//! Wraps the few system calls that the standard library does not offer; the only `unsafe` of the
+//! shell is here.
+
+use core::net::SocketAddr;
+use std::io;
+
+use mio::net::UdpSocket;
+
+use crate::engine::Path;
+use crate::packet::Packet;
+
+mod fallback;
+
+#[cfg(target_os = "linux")]
+mod linux;
+
+#[cfg(not(target_os = "linux"))]
+use fallback as linux;
+
+pub(super) use linux::{Receiver, Sender, ask_for_local_address, interface_addresses, pin_thread};
+
+/// A datagram as it came.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) path: Path,
+    pub(super) packet: Packet,
+    /// It was longer than the buffer, so its end is lost.
+    pub(super) cut: bool,
+}
+
+/// Datagrams for one address: a piece of the send arena, cut by the kernel into segments when it
+/// is longer than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) path: Path,
+    /// Where its bytes begin in the arena.
+    pub(super) start: usize,
+    /// Bytes of each segment; the last may be shorter.
+    pub(super) segment: usize,
+    /// Bytes of all segments.
+    pub(super) total: usize,
+}
+
+/// Sends the first message without any help of the kernel; returns 1.
+pub(super) fn send_one(
+    socket: &UdpSocket,
+    arena: &[u8],
+    messages: &[Message],
+) -> io::Result<usize> {
+    fallback::send_one(socket, arena, messages)
+}
+
+/// An IPv4 address as the kernel writes it on a socket that takes both versions becomes IPv4.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

@@ -1,0 +1,92 @@
+//! Opens the media sockets: one for each shard, all on one port (`SO_REUSEPORT`).
+
+use core::net::SocketAddr;
+use std::io;
+
+use mio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::sys;
+use crate::error::{Error, Result};
+
+/// Kernel buffer of a media socket: 30 ms of a full 1 Gbit/s. The kernel may give less.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// Opens `count` sockets on `address`; port 0 takes a free one, the same for all. All are bound
+/// before the first datagram is read, so that the kernel's spreading stays as it is.
+pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Vec<UdpSocket>> {
+    let mut sockets = Vec::with_capacity(count);
+    let mut bind_to = address;
+    for _ in 0..count {
+        let socket = open_one(bind_to, count > 1)
+            .map_err(|error| Error::Io("open the media port", error))?;
+        bind_to = socket
+            .local_addr()
+            .map_err(|error| Error::Io("read the media port", error))?;
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+fn open_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    socket.set_nonblocking(true)?;
+    if shared {
+        reuse_port(&socket)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // The kernel cuts these to its own limits; a smaller buffer only drops earlier.
+    for result in [
+        socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES),
+        socket.set_send_buffer_size(SOCKET_BUFFER_BYTES),
+    ] {
+        if let Err(error) = result {
+            tracing::warn!(%error, "the system refuses larger socket buffers");
+        }
+    }
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from_std(socket.into());
+    if address.ip().is_unspecified() {
+        sys::ask_for_local_address(&socket)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(unix)]
+fn reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn reuse_port(_socket: &Socket) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_of_all_shards_share_one_free_port() {
+        let sockets = open("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let ports: Vec<_> = sockets
+            .iter()
+            .map(|socket| socket.local_addr().unwrap().port())
+            .collect();
+        assert_ne!(ports[0], 0);
+        assert_eq!(ports, [ports[0]; 3]);
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_that_says_what_was_tried() {
+        let taken = open("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let error = open(taken[0].local_addr().unwrap(), 1).unwrap_err();
+        assert!(error.to_string().starts_with("open the media port: "));
+    }
+}
