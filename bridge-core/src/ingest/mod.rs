@@ -250,14 +250,18 @@ impl Ingest {
         bye: &Bye<'_>,
         conference: &mut Conference,
     ) -> Result<(), Discard> {
+        let mut result = Ok(());
         for ssrc in bye.ssrcs() {
-            let stream = self.stream(ssrc, conference)?;
-            if !stream.is_rtx {
-                encoding_of(stream, conference)?.newest = None;
-                self.schedule.report(now);
+            match self.stream(ssrc, conference) {
+                Ok(stream) if !stream.is_rtx => {
+                    encoding_of(stream, conference)?.newest = None;
+                    self.schedule.report(now);
+                }
+                Ok(_) => {}
+                Err(reason) => result = Err(reason),
             }
         }
-        Ok(())
+        result
     }
 
     fn stream(&self, ssrc: Ssrc, conference: &Conference) -> Result<StreamKey, Discard> {

@@ -276,9 +276,8 @@ fn a_stream_that_says_goodbye_ends_and_stays_announced() {
     let before = scene.conference.changes;
     let foreign = scene.send_rtcp(|writer| assert!(writer.bye(&[Ssrc(99)])));
     assert_eq!(foreign, Err(Discard::UnknownSsrc));
-    scene
-        .send_rtcp(|writer| assert!(writer.bye(&[VIDEO[0], RTX[0]])))
-        .unwrap();
+    let both = scene.send_rtcp(|writer| assert!(writer.bye(&[Ssrc(99), VIDEO[0], RTX[0]])));
+    assert_eq!(both, Err(Discard::UnknownSsrc), "and its own end");
     scene.told();
     assert!(!scene.video(0).live);
     assert_eq!(scene.conference.changes, before + 1);
