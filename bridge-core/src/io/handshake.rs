@@ -36,7 +36,10 @@ pub(crate) fn start(
 ) -> Result<(Handshakes, JoinHandle<()>)> {
     let (requests, receiver) = mpsc::channel();
     let waiting = Arc::new(AtomicUsize::new(0));
-    let handshakes = Handshakes { requests, waiting: Arc::clone(&waiting) };
+    let handshakes = Handshakes {
+        requests,
+        waiting: Arc::clone(&waiting),
+    };
     let thread = thread::Builder::new()
         .name("handshake".to_owned())
         .spawn(move || run(driver, &receiver, &waiting, now, answer))

@@ -2,10 +2,15 @@
 //! compared, or with the real one in line.
 
 use core::time::Duration;
+use std::time::Instant;
 
 use crate::description::Fingerprint;
-use crate::dtls::fingerprint;
+use crate::dtls::dimpl::DimplFactory;
+use crate::dtls::driver::{Driver, HandshakeKey};
+use crate::dtls::{Certificate, DtlsVersion, fingerprint};
 use crate::engine::{HandshakeEvent, HandshakeRequest};
+use crate::error::{Error, Result};
+use crate::id::{EndpointKey, Key, ShardId};
 use crate::packet::Packet;
 use crate::srtp::{KeyingMaterial, SrtpProfile};
 use crate::time::Time;
@@ -13,10 +18,98 @@ use crate::time::Time;
 /// A scripted client repeats its hello after so long.
 const REPEAT: Duration = Duration::from_millis(200);
 
+/// One end of a handshake.
+#[derive(Debug)]
+pub(super) enum Handshaker {
+    /// By script.
+    Script(Script),
+    /// The real machine.
+    Real(Box<Real>),
+}
+
+/// One end of a real handshake.
+#[derive(Debug)]
+pub(super) struct Real {
+    driver: Driver,
+    certificate: Certificate,
+}
+
+/// The driver holds this one handshake alone.
+const REAL_KEY: HandshakeKey = (
+    ShardId(0),
+    EndpointKey(Key {
+        index: 0,
+        generation: 0,
+    }),
+);
+
+impl Handshaker {
+    /// A real end that shows `certificate`.
+    pub(super) fn real(version: DtlsVersion, certificate: &Certificate) -> Result<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the crate counts from some instant; which one it is makes no difference"
+        )]
+        let base = Instant::now();
+        let factory = DimplFactory::new(version, certificate.clone(), base)?;
+        Ok(Self::Real(Box::new(Real {
+            driver: Driver::new(factory),
+            certificate: certificate.clone(),
+        })))
+    }
+
+    /// The bridge's end of a handshake with `peer`; `real` is how the bridge does real ones.
+    pub(super) fn of_bridge(
+        peer: &Self,
+        real: Option<&(DtlsVersion, Certificate)>,
+    ) -> Result<Self> {
+        match (peer, real) {
+            (Self::Script(script), None) => Ok(Self::Script(script.other_end())),
+            (Self::Real(_), Some((version, certificate))) => Self::real(*version, certificate),
+            _ => Err(Error::Misuse("a scripted and a real end of one handshake")),
+        }
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Script(script) => script.fingerprint(),
+            Self::Real(real) => real.certificate.fingerprint(),
+        }
+    }
+
+    pub(super) fn handle(&mut self, now: Time, request: HandshakeRequest) {
+        match self {
+            Self::Script(script) => script.handle(now, request),
+            Self::Real(real) => real.driver.handle(now, REAL_KEY, request),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        match self {
+            Self::Script(script) => script.handle_timeout(now),
+            Self::Real(real) => real.driver.handle_timeout(now),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        match self {
+            Self::Script(script) => script.repeat,
+            Self::Real(real) => real.driver.deadline(),
+        }
+    }
+
+    pub(super) fn poll(&mut self) -> Option<HandshakeEvent> {
+        match self {
+            Self::Script(script) => (!script.events.is_empty()).then(|| script.events.remove(0)),
+            Self::Real(real) => real.driver.poll().map(|(_, event)| event),
+        }
+    }
+}
+
 /// One end of a scripted handshake: the client says hello, the server answers, both have keys that
 /// are made of the peer's number.
 #[derive(Debug)]
-pub(super) struct Handshaker {
+pub(super) struct Script {
     /// Number of the peer, whichever end this is.
     number: u16,
     is_bridge: bool,
@@ -28,7 +121,7 @@ pub(super) struct Handshaker {
     events: Vec<HandshakeEvent>,
 }
 
-impl Handshaker {
+impl Script {
     /// The peer's end.
     pub(super) const fn scripted(number: u16, profile: SrtpProfile) -> Self {
         Self {
@@ -43,7 +136,7 @@ impl Handshaker {
     }
 
     /// The bridge's end of the same handshake.
-    pub(super) fn other_end(&self) -> Self {
+    fn other_end(&self) -> Self {
         Self {
             is_bridge: true,
             ..Self::scripted(self.number, self.profile)
@@ -61,15 +154,16 @@ impl Handshaker {
         certificate
     }
 
+    /// The fingerprint of the bridge's scripted certificate.
     pub(super) fn bridge_fingerprint() -> Fingerprint {
         fingerprint::of_certificate(&Self::certificate(0, true))
     }
 
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    fn fingerprint(&self) -> Fingerprint {
         fingerprint::of_certificate(&Self::certificate(self.number, self.is_bridge))
     }
 
-    pub(super) fn handle(&mut self, now: Time, request: HandshakeRequest) {
+    fn handle(&mut self, now: Time, request: HandshakeRequest) {
         match request {
             HandshakeRequest::Start { client } => {
                 self.role = Some(client);
@@ -96,18 +190,10 @@ impl Handshaker {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Time) {
+    fn handle_timeout(&mut self, now: Time) {
         if self.repeat.is_some_and(|at| at <= now) {
             self.say_hello(now);
         }
-    }
-
-    pub(super) fn deadline(&self) -> Option<Time> {
-        self.repeat
-    }
-
-    pub(super) fn poll(&mut self) -> Option<HandshakeEvent> {
-        (!self.events.is_empty()).then(|| self.events.remove(0))
     }
 
     fn say_hello(&mut self, now: Time) {

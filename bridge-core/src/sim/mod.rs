@@ -23,11 +23,13 @@ mod sender;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::command::{Command, EndpointOptions, Reply, Ticket};
 use crate::config::{EngineConfig, LocalAddress};
 use crate::description::IceRole;
+use crate::dtls::{Certificate, DtlsVersion};
 use crate::engine::{Engine, Input, Path};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -37,7 +39,7 @@ use crate::random::Random;
 use crate::stats::BridgeStats;
 use crate::time::Time;
 
-use handshake::Handshaker;
+use handshake::{Handshaker, Script};
 use net::{Network, Pipe};
 
 pub use check::StreamReport;
@@ -57,6 +59,9 @@ pub struct Settings {
     pub initial_max_height: i32,
     /// See [`EngineConfig::trust_no_estimate`].
     pub trust_no_estimate: bool,
+    /// Real DTLS handshakes, whose bytes differ from run to run; `None` is scripted ones. Peers
+    /// must do the same.
+    pub dtls: Option<DtlsVersion>,
 }
 
 impl Settings {
@@ -68,6 +73,7 @@ impl Settings {
             limits: Limits::default(),
             initial_max_height: -1,
             trust_no_estimate: false,
+            dtls: None,
         }
     }
 }
@@ -83,6 +89,7 @@ pub struct Simulation {
     peers: Vec<Node>,
     /// Bridge ends of the handshakes.
     handshakers: BTreeMap<EndpointKey, Handshaker>,
+    dtls: Option<(DtlsVersion, Certificate)>,
     by_address: BTreeMap<SocketAddr, NodeId>,
     next_ticket: u64,
     replies: BTreeMap<Ticket, Result<Reply>>,
@@ -102,7 +109,11 @@ struct Node {
 
 impl Simulation {
     /// A bridge without participants, at time zero.
+    ///
+    /// # Panics
+    /// When the system gives no certificate for real handshakes.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "a test cannot go on without")]
     pub fn new(settings: &Settings) -> Self {
         let mut seed = [0; 32];
         for (byte, from) in seed.iter_mut().zip(settings.seed.to_be_bytes()) {
@@ -120,7 +131,13 @@ impl Simulation {
             address: bridge_address,
             announced: false,
         });
-        config.fingerprint = Some(Handshaker::bridge_fingerprint());
+        let dtls = settings
+            .dtls
+            .map(|version| (version, Certificate::generate().expect("a certificate")));
+        config.fingerprint = Some(match &dtls {
+            Some((_, certificate)) => certificate.fingerprint(),
+            None => Script::bridge_fingerprint(),
+        });
         config.limits = settings.limits.clone();
         config.initial_max_height = settings.initial_max_height;
         config.trust_no_estimate = settings.trust_no_estimate;
@@ -131,6 +148,7 @@ impl Simulation {
             network: Network::new(fresh()),
             peers: Vec::new(),
             handshakers: BTreeMap::new(),
+            dtls,
             by_address: BTreeMap::new(),
             next_ticket: 0,
             replies: BTreeMap::new(),
@@ -214,14 +232,9 @@ impl Simulation {
         let Reply::Endpoint { transport, .. } = reply else {
             return Err(Error::Stopped);
         };
-        let mut peer = Peer::new(
-            self.now,
-            number,
-            host,
-            address.clone(),
-            options,
-            &mut self.random,
-        )?;
+        let mut seed = [0; 32];
+        self.random.fill(&mut seed);
+        let mut peer = Peer::new(self.now, number, host, address.clone(), options, seed)?;
         for other in &mut self.peers {
             for source in peer.sources() {
                 other.peer.learn_source(&source);
@@ -433,10 +446,16 @@ impl Simulation {
             else {
                 continue;
             };
-            let handshaker = self
-                .handshakers
-                .entry(key)
-                .or_insert_with(|| node.peer.handshaker.other_end());
+            let handshaker = match self.handshakers.entry(key) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    match Handshaker::of_bridge(&node.peer.handshaker, self.dtls.as_ref()) {
+                        Ok(handshaker) => entry.insert(handshaker),
+                        // The peer's transport never comes up, which any test notices.
+                        Err(_) => continue,
+                    }
+                }
+            };
             handshaker.handle(self.now, request);
         }
         let mut any = false;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::check::{Received, StreamReport};
-use super::handshake::Handshaker;
+use super::handshake::{Handshaker, Script};
 use super::media::Camera;
 use super::receiver::StreamReceiver;
 use super::sender::{
@@ -16,6 +16,7 @@ use crate::description::{
     Codec, Feedback, HeaderExtension, IceRole, MediaDescription, MediaKind, PayloadTypeDescription,
     SourceDescription, TransportDescription,
 };
+use crate::dtls::{Certificate, DtlsVersion};
 use crate::engine::Path;
 use crate::engine::transport::{Transport, TransportEvent, TransportOptions};
 use crate::error::{Discard, Result};
@@ -56,6 +57,8 @@ pub struct PeerOptions {
     pub dtls_client: bool,
     /// Protection for which a scripted handshake makes keys.
     pub profile: SrtpProfile,
+    /// A real DTLS handshake; `None` is a scripted one.
+    pub dtls: Option<DtlsVersion>,
 }
 
 impl Default for PeerOptions {
@@ -69,6 +72,7 @@ impl Default for PeerOptions {
             bridge_controls: true,
             dtls_client: true,
             profile: SrtpProfile::AeadAes128Gcm,
+            dtls: None,
         }
     }
 }
@@ -133,14 +137,23 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(
+    /// A peer that sends from `address`; `seed` is where its random numbers come from.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`](crate::Error::Incompatible) when no certificate can be made.
+    pub fn new(
         now: Time,
         number: u16,
         address: SocketAddr,
         endpoint: EndpointAddress,
         options: PeerOptions,
-        random: &mut Random,
+        seed: [u8; 32],
     ) -> Result<Self> {
+        let random = &mut Random::new(seed);
+        let handshaker = match options.dtls {
+            Some(version) => Handshaker::real(version, &Certificate::generate()?)?,
+            None => Handshaker::Script(Script::scripted(number, options.profile)),
+        };
         let role = if options.bridge_controls {
             IceRole::Controlled
         } else {
@@ -166,7 +179,7 @@ impl Peer {
             number,
             endpoint,
             transport,
-            handshaker: Handshaker::scripted(number, options.profile),
+            handshaker,
             microphone: options
                 .microphone
                 .map(|level| Microphone::new(now, level, random)),
@@ -238,7 +251,8 @@ impl Peer {
     }
 
     /// Its end of the transport.
-    pub(super) fn description(&self) -> TransportDescription {
+    #[must_use]
+    pub fn description(&self) -> TransportDescription {
         let mut description = self.transport.description(&self.handshaker.fingerprint());
         description.setup = if self.options.dtls_client {
             crate::description::Setup::Active
@@ -248,7 +262,11 @@ impl Peer {
         description
     }
 
-    pub(super) fn connect(&mut self, now: Time, remote: &TransportDescription) -> Result<()> {
+    /// Learns the bridge's end of the transport.
+    ///
+    /// # Errors
+    /// By what is wrong with it.
+    pub fn connect(&mut self, now: Time, remote: &TransportDescription) -> Result<()> {
         let mut remote = remote.clone();
         remote.setup = if self.options.dtls_client {
             crate::description::Setup::Passive
@@ -261,7 +279,8 @@ impl Peer {
     }
 
     /// What it can send and receive.
-    pub(super) fn media(&self) -> Vec<MediaDescription> {
+    #[must_use]
+    pub fn media(&self) -> Vec<MediaDescription> {
         let transport_cc = self
             .options
             .transport_feedback
@@ -311,7 +330,7 @@ impl Peer {
     }
 
     /// Learns of a source of another peer.
-    pub(super) fn learn_source(&mut self, source: &SourceDescription) {
+    pub fn learn_source(&mut self, source: &SourceDescription) {
         for group in &source.groups {
             if let [stream, rtx] = group.ssrcs.as_slice() {
                 self.repairs.insert(*rtx, *stream);
@@ -320,7 +339,7 @@ impl Peer {
     }
 
     /// Learns of something that the bridge tells this endpoint.
-    pub(super) fn learn(&mut self, event: &Event) {
+    pub fn learn(&mut self, event: &Event) {
         let (Event::VideoSourcesMapped { endpoint, mapped }
         | Event::AudioSourcesMapped { endpoint, mapped }) = event
         else {
@@ -337,12 +356,13 @@ impl Peer {
     }
 
     /// The next datagram to send.
-    pub(super) fn poll(&mut self) -> Option<(Path, Packet)> {
+    pub fn poll(&mut self) -> Option<(Path, Packet)> {
         self.out.pop_front().filter(|_| !self.gone)
     }
 
     /// When something is due.
-    pub(super) fn deadline(&self) -> Option<Time> {
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
         if self.gone {
             return None;
         }
@@ -367,7 +387,8 @@ impl Peer {
         .min()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Time) {
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
         self.handshaker.handle_timeout(now);
         if self.transport.deadline().is_some_and(|at| at <= now) {
             self.transport.handle_timeout(now);
@@ -386,7 +407,8 @@ impl Peer {
         }
     }
 
-    pub(super) fn handle_datagram(&mut self, now: Time, path: Path, packet: Packet) {
+    /// Takes a datagram of the bridge.
+    pub fn handle_datagram(&mut self, now: Time, path: Path, packet: Packet) {
         match packet.bytes().first() {
             Some(0..=3) => {
                 let taken = self.transport.handle_stun(now, path, packet.bytes());

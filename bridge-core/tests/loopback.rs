@@ -1,0 +1,167 @@
+//! Meets over real sockets on loopback, with the real handshake: the bridge as it is deployed.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::net::UdpSocket;
+use std::time::Instant;
+
+use bridge_core::engine::Path;
+use bridge_core::packet::Packet;
+use bridge_core::sim::{Peer, PeerOptions};
+use bridge_core::{Bridge, Conference, DtlsVersion, EndpointOptions, Event, Events, Time};
+
+/// A scripted peer behind a real socket.
+struct RealPeer {
+    peer: Peer,
+    socket: UdpSocket,
+    start: Instant,
+}
+
+impl RealPeer {
+    fn join(room: &Conference, number: u16, start: Instant, version: DtlsVersion) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let endpoint = room
+            .endpoint_with(
+                &format!("{number:08x}"),
+                EndpointOptions {
+                    loopback: true,
+                    ..EndpointOptions::default()
+                },
+            )
+            .unwrap();
+        let options = PeerOptions {
+            dtls: Some(version),
+            dtls_client: number.is_multiple_of(2),
+            ..PeerOptions::default()
+        };
+        let now = Time::ZERO + start.elapsed();
+        let address = endpoint.address().clone();
+        let seed = [u8::try_from(number).unwrap(); 32];
+        let host = socket.local_addr().unwrap();
+        let mut peer = Peer::new(now, number, host, address, options, seed).unwrap();
+        let local = endpoint.local_transport();
+        assert!(
+            local
+                .candidates
+                .iter()
+                .any(|one| one.address.ip().is_loopback())
+        );
+        peer.connect(now, local).unwrap();
+        endpoint.set_media(peer.media()).unwrap();
+        endpoint.set_sources(peer.sources()).unwrap();
+        endpoint.connect(&peer.description()).unwrap();
+        Self {
+            peer,
+            socket,
+            start,
+        }
+    }
+
+    /// Takes what came, does what is due, sends what is ready; `true` if anything came.
+    fn turn(&mut self) -> bool {
+        let now = Time::ZERO + self.start.elapsed();
+        let mut buffer = [0; 2_048];
+        let mut any = false;
+        while let Ok((length, remote)) = self.socket.recv_from(&mut buffer) {
+            any = true;
+            let path = Path {
+                remote,
+                local: None,
+            };
+            self.peer
+                .handle_datagram(now, path, Packet::copy_of(&buffer[..length]));
+        }
+        if self.peer.deadline().is_some_and(|at| at <= now) {
+            self.peer.handle_timeout(now);
+        }
+        while let Some((path, packet)) = self.peer.poll() {
+            // What the system refuses is lost, as on any network.
+            let _sent = self.socket.send_to(packet.bytes(), path.remote);
+        }
+        any
+    }
+}
+
+/// Runs peers and events for some time of the real clock.
+fn run(peers: &mut [RealPeer], events: &mut Events, span: Duration) -> Vec<Event> {
+    let end = Instant::now() + span;
+    let mut seen = Vec::new();
+    while Instant::now() < end {
+        let mut any = false;
+        for peer in peers.iter_mut() {
+            any |= peer.turn();
+        }
+        let patience = Duration::from_millis(u64::from(!any));
+        while let Ok(Some(event)) = events.recv_timeout(patience) {
+            for peer in peers.iter_mut() {
+                peer.peer.learn(&event);
+            }
+            seen.push(event);
+        }
+    }
+    seen
+}
+
+fn meet(shards: usize, version: DtlsVersion) {
+    let (bridge, mut events) = Bridge::builder()
+        .udp(SocketAddr::from(([0, 0, 0, 0], 0)))
+        .shards(shards)
+        .dtls(version)
+        .initial_max_height(-1)
+        .start()
+        .unwrap();
+    let start = Instant::now();
+    let room = bridge.conference("loopback").unwrap();
+    let other = bridge.conference("another shard's").unwrap();
+    let mut peers: Vec<RealPeer> = (0..4)
+        .map(|number| {
+            let room = if number < 2 { &room } else { &other };
+            RealPeer::join(room, number, start, version)
+        })
+        .collect();
+    let seen = run(&mut peers, &mut events, Duration::from_secs(3));
+    let connected = seen
+        .iter()
+        .filter(|event| matches!(event, Event::EndpointConnected { .. }));
+    assert_eq!(connected.count(), 4, "{seen:?}");
+    for real in &peers {
+        let streams: Vec<_> = real.peer.streams().collect();
+        assert_eq!(streams.len(), 2);
+        for (_, is_video, report) in streams {
+            assert_eq!(report.faults, Vec::<String>::new());
+            let least = if is_video { 20 } else { 70 };
+            assert!(report.decoded > least, "{report:?}");
+        }
+    }
+    let stats = bridge.stats().unwrap();
+    assert_eq!((stats.conferences, stats.endpoints_connected), (2, 4));
+    assert!(stats.packets_sent > 500);
+    room.close().unwrap();
+    other.close().unwrap();
+    assert!(
+        bridge.drain(Duration::from_secs(5)),
+        "no conference is left"
+    );
+    assert!(
+        bridge.conference("late").is_err(),
+        "a draining bridge takes nothing new"
+    );
+    bridge.shutdown();
+    assert!(bridge.stats().is_err());
+}
+
+#[test]
+fn peers_meet_over_one_socket() {
+    meet(1, DtlsVersion::V1_2);
+}
+
+#[test]
+fn peers_meet_over_two_shards_though_their_datagrams_stray() {
+    meet(2, DtlsVersion::V1_2);
+}
+
+#[test]
+fn peers_meet_with_dtls_1_3() {
+    meet(1, DtlsVersion::Auto);
+}
