@@ -14,6 +14,7 @@
 //   openChat(open)              whether messages are being read (unread count)
 //   mute(id, kind)              moderator: 'audio' | 'video' | 'desktop'
 //   muteAll(kind)  kick(id)  setPassword(password)   moderator; empty password unlocks
+//   testConnection()            result in state.probe; 'unknown' is not shown
 //   setView(mode)  pin(source)  hideSelf(hide)   pin: name of a source, 'self' or null
 //   want(heights, onStage)      what the stage shows: height by source name, sources shown large
 //   setVolume(id, volume)       0 to 100; the view applies it to the <audio> of the person's slot
@@ -28,6 +29,7 @@ import {
 } from './inputs.js';
 import { onDeviceChange } from './media/devices.js';
 import { Ring } from './media/speaker.js';
+import { probe } from './media/probe.js';
 import { StatsReader } from './media/stats.js';
 import { load, remember, save } from './saved.js';
 import { store } from './store.js';
@@ -76,8 +78,10 @@ export function start() {
   setInterval(() => { void tickStats(); }, 1000);
   void Promise.all([setMic(state.self.mic.on), setCamera(state.self.camera.on)])
     .then(refreshDevices);
-  if (config.prejoin) store.show('prejoin');
-  else void join();
+  if (config.prejoin) {
+    store.show('prejoin');
+    void testConnection();
+  } else void join();
 }
 
 // ---------- in and out
@@ -286,6 +290,14 @@ export const kick = (id) => moderate('kick', meeting?.room?.kick(id));
 export async function setPassword(secret) {
   await moderate('password', meeting?.room?.setPassword(secret));
   password = secret; // to come back after a lost connection
+}
+
+export async function testConnection() {
+  if (state.probe === 'running') return;
+  state.probe = 'running';
+  store.emit('probe');
+  state.probe = await probe();
+  store.emit('probe');
 }
 
 /** @param {'tile' | 'stage'} mode */

@@ -102,6 +102,7 @@ export class Meeting {
     if (this.ended) return;
     this.ended = true;
     this.closeSession();
+    this.room?.abandon();
     this.xmpp.close();
     tell();
   }
