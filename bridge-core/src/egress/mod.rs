@@ -14,6 +14,9 @@ pub(crate) mod retransmit;
 
 pub(crate) mod rewrite;
 
+#[cfg(any(test, feature = "unstable-toolbox"))]
+pub(crate) mod script;
+
 pub(crate) mod select;
 
 pub(crate) mod send;
@@ -21,6 +24,9 @@ pub(crate) mod send;
 pub(crate) mod slots;
 
 pub(crate) mod tag;
+
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 
