@@ -21,6 +21,9 @@ pub const TARGETS: &[Target] = &[
     ("vp8", fuzz_vp8),
     ("srtp", fuzz_srtp),
     ("ingest", fuzz_ingest),
+    ("stun", fuzz_stun),
+    ("ice", fuzz_ice),
+    ("dtls", fuzz_dtls),
 ];
 
 /// An RTP header is read, changed in place, and read again with the same shape.
@@ -164,4 +167,19 @@ pub fn fuzz_srtp(data: &[u8]) {
 /// One sender's timed RTP and RTCP, authenticated and hostile, goes through ingest.
 pub fn fuzz_ingest(data: &[u8]) {
     assert!(crate::ingest::play(data).is_ok());
+}
+
+/// STUN messages of strangers are refused, signed ones are read whole.
+pub fn fuzz_stun(data: &[u8]) {
+    crate::ice::fuzz::stun(data);
+}
+
+/// Two ICE agents live through a script of losses, forgeries, restarts and time.
+pub fn fuzz_ice(data: &[u8]) {
+    crate::ice::fuzz::script(data);
+}
+
+/// A handshake goes on, or fails, whatever is put between its datagrams.
+pub fn fuzz_dtls(data: &[u8]) {
+    crate::dtls::fuzz::script(data);
 }
