@@ -50,6 +50,8 @@ const config = parseConfig(/** @type {any} */ (globalThis).config, new URL(locat
 
 /** @type {Meeting | null} */
 let meeting = null;
+/** The meeting that has been entered; a loss before that is a failed attempt. @type {Meeting | null} */
+let entered = null;
 let statsReader = new StatsReader();
 /** @type {(() => void) | null} ends the present wait between two attempts */
 let wake = null;
@@ -73,6 +75,8 @@ export function start() {
   setResolution(config.resolution);
   onDeviceChange(() => { void devicesChanged(); });
   globalThis.addEventListener('pagehide', () => meeting?.leave());
+  // a page that comes back out of the browser's cache has left its meeting
+  globalThis.addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
   globalThis.addEventListener('online', tryNow);
   setInterval(tickLevels, LEVELS_EVERY);
   setInterval(() => { void tickStats(); }, 1000);
@@ -148,6 +152,7 @@ async function enter() {
   meeting = attempt;
   attach(attempt);
   await attempt.join(password, saved.machine);
+  entered = attempt;
   save({ machine: saved.machine });
   store.set('connection', { state: 'joined', cause: null, since: 0, attempt: 0, retryAt: 0 });
   if (!state.room.since) store.set('room', { since: Date.now() });
@@ -174,7 +179,8 @@ function refuse(condition) {
 
 /** @param {Meeting} lost */
 async function comeBack(lost) {
-  if (!isIn || meeting !== lost || state.page !== 'meeting') return;
+  if (!isIn || entered !== lost) return;
+  entered = null;
   store.set('connection', {
     state: 'reconnecting', cause: 'network', since: state.connection.since || Date.now(), media: false,
   });
@@ -280,7 +286,9 @@ export const mute = (id, kind) => moderate('mute', meeting?.room?.mute(id, kind,
 
 /** @param {'audio' | 'video' | 'desktop'} kind */
 export async function muteAll(kind) {
-  await Promise.all([...state.people.keys()].map((id) => mute(id, kind)));
+  const loud = [...state.people.values()]
+    .filter((p) => (kind === 'audio' ? !p.audioMuted : kind === 'desktop' || !p.videoMuted));
+  await Promise.all(loud.map(({ id }) => mute(id, kind)));
 }
 
 /** @param {string} id */
@@ -323,14 +331,14 @@ export function setVolume(id, volume) {
 // ---------- levels and statistics
 
 const selfRing = new Ring();
-/** @type {Map<string, Ring>} */
-const rings = new Map();
+/** @type {WeakMap<import('./store.js').Person, Ring>} */
+const rings = new WeakMap();
 let talkingSince = 0;
 
-/** @param {string} id */
-function ringOf(id) {
-  const ring = rings.get(id) ?? new Ring();
-  rings.set(id, ring);
+/** @param {import('./store.js').Person} person */
+function ringOf(person) {
+  const ring = rings.get(person) ?? new Ring();
+  rings.set(person, ring);
   return ring;
 }
 
@@ -346,7 +354,7 @@ function tickLevels() {
   }
   for (const person of state.people.values()) {
     person.level = person.audioMuted ? 0 : byOwner.get(person.id) ?? 0;
-    person.speaking = ringOf(person.id).level(person.level, now) && !person.audioMuted;
+    person.speaking = ringOf(person).level(person.level, now) && !person.audioMuted;
     if (person.speaking) person.spokeAt = now;
   }
   const { self } = state;
