@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("stun", fuzz_stun),
     ("ice", fuzz_ice),
     ("dtls", fuzz_dtls),
+    ("egress", fuzz_egress),
 ];
 
 /// An RTP header is read, changed in place, and read again with the same shape.
@@ -182,4 +183,10 @@ pub fn fuzz_ice(data: &[u8]) {
 /// A handshake goes on, or fails, whatever is put between its datagrams.
 pub fn fuzz_dtls(data: &[u8]) {
     crate::dtls::fuzz::script(data);
+}
+
+/// Any order of packets, wishes and feedback leaves one receiver with sealed packets, and never
+/// with two under one number.
+pub fn fuzz_egress(data: &[u8]) {
+    crate::egress::storm::run(data);
 }

@@ -23,6 +23,9 @@ pub(crate) mod send;
 
 pub(crate) mod slots;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod storm;
+
 pub(crate) mod tag;
 
 #[cfg(test)]

@@ -34,8 +34,10 @@ pub(crate) struct Kind {
     audio_level: Option<u8>,
     transport_sequence: Option<u8>,
     abs_send_time: Option<u8>,
-    /// Bytes of header and extension block, without and with an audio level.
-    lengths: [usize; 2],
+    /// Bytes of header and extension block.
+    length: usize,
+    /// The same with an audio level.
+    length_with_level: usize,
 }
 
 /// What is stamped on one packet.
@@ -102,27 +104,31 @@ impl Kind {
             audio_level: id(HeaderExtension::AudioLevel),
             transport_sequence,
             abs_send_time: id(HeaderExtension::AbsSendTime),
-            lengths: [0; 2],
+            length: 0,
+            length_with_level: 0,
         };
-        kind.lengths = [None, Some(0)].map(|audio_level| {
-            let stamp = Stamp {
-                transport_sequence: 0,
-                at: Time::ZERO,
-                audio_level,
-            };
-            FIXED_HEADER_LENGTH + kind.write_extensions(&stamp, &mut [0; BLOCK_BYTES_MAX])
-        });
+        kind.length = kind.measure(None);
+        kind.length_with_level = kind.measure(Some(0));
         kind
     }
 
-    /// Whether packets carry a transport-wide number.
-    pub(crate) const fn stamps_transport_sequence(&self) -> bool {
-        self.transport_sequence.is_some()
+    /// Bytes of header and extension block, found by writing one.
+    fn measure(&self, audio_level: Option<u8>) -> usize {
+        let stamp = Stamp {
+            transport_sequence: 0,
+            at: Time::ZERO,
+            audio_level,
+        };
+        FIXED_HEADER_LENGTH + self.write_extensions(&stamp, &mut [0; BLOCK_BYTES_MAX])
     }
 
     /// Bytes of a packet's header and extension block.
     pub(crate) const fn header_length(&self, has_audio_level: bool) -> usize {
-        self.lengths[has_audio_level as usize]
+        if has_audio_level {
+            self.length_with_level
+        } else {
+            self.length
+        }
     }
 
     /// Writes the extension block and gives its length: that of [`Kind::header_length`] without

@@ -44,14 +44,14 @@ fn pass(script: &mut Script, source: SourceKey, encoding: u8, packet: Vp8) -> Ve
 }
 
 /// A camera with `encodings`, wanted at `height`, whose first keyframe was forwarded.
-fn running(height: i32, encodings: u32) -> (Script, SourceKey, Received) {
+fn running(height: i32, encodings: u8) -> (Script, SourceKey, Received) {
     let mut script = script();
-    let source = script.announce(MediaKind::Video, encodings).unwrap();
+    let source = script.announce(MediaKind::Video, encodings.into()).unwrap();
     want(&mut script, height);
     let encoding = match height {
         180 => 0,
         360 => 1,
-        _ => encodings as u8 - 1,
+        _ => encodings - 1,
     };
     let received = pass(&mut script, source, encoding, Vp8::keyframe(0));
     let first = received.into_iter().next().expect("the first keyframe");

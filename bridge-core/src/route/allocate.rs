@@ -336,7 +336,10 @@ mod tests {
     /// One letter for each source: its encoding, `-` for nothing.
     fn encodings(candidates: &[Candidate], kbits: u64) -> String {
         let decided = decide(candidates, Some(kbits * 1_000));
-        let letter = |one: &Allocation| one.target.map_or("-".into(), |l| l.encoding.to_string());
+        let letter = |one: &Allocation| match one.target {
+            Some(layer) => layer.encoding.to_string(),
+            None => "-".to_owned(),
+        };
         decided.iter().map(letter).collect()
     }
 
@@ -452,21 +455,24 @@ thumbnail before a screen: -- -- 0- 0- 0- 0- 0- 00 00 00 00 00
     fn the_budget_is_kept_whatever_is_offered() {
         for seed in 0..2_000_u64 {
             let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-            let mut random = |most: u64| {
+            let mut random = |most: u32| {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                state % most
+                u32::try_from(state % u64::from(most)).unwrap()
             };
-            let count = 1 + random(6) as u32;
+            let count = 1 + random(6);
             let candidates: Vec<Candidate> = (0..count)
                 .map(|index| {
-                    let offers = [0, 1, 2].map(|_| (random(1_080) as u16, random(3_000)));
-                    let one = candidate(index, random(800) as i32 - 1, &offers);
+                    let offers = [0, 1, 2].map(|_| {
+                        let height = u16::try_from(random(1_080)).unwrap();
+                        (height, u64::from(random(3_000)))
+                    });
+                    let one = candidate(index, random(800).cast_signed() - 1, &offers);
                     if random(3) == 0 { on_stage(one) } else { one }
                 })
                 .collect();
-            let budget = random(6_000_000);
+            let budget = u64::from(random(6_000_000));
             let decided = decide(&candidates, Some(budget));
             let spent: u64 = candidates
                 .iter()
