@@ -1,5 +1,7 @@
 //! Rooms, focus and HTTPS on top of bridge-core.
 
+pub mod config;
+
 pub mod seam;
 
 pub mod xml;
@@ -19,6 +21,14 @@ pub mod jingle;
 pub mod focus;
 
 pub mod channel;
+
+pub mod colibri;
+
+pub mod http;
+
+pub mod local_bridge;
+
+pub mod start;
 
 mod secret;
 

@@ -25,9 +25,6 @@ pub(crate) mod driver;
 
 pub(crate) mod fingerprint;
 
-#[cfg(feature = "unstable-toolbox")]
-pub(crate) mod fuzz;
-
 #[cfg(test)]
 mod tests;
 

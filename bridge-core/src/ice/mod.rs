@@ -23,9 +23,6 @@ mod checklist;
 
 mod consent;
 
-#[cfg(feature = "unstable-toolbox")]
-pub(crate) mod fuzz;
-
 mod limiter;
 
 mod stun;

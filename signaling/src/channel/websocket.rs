@@ -1,13 +1,13 @@
 //! Serves the bridge channel as WebSocket: `/colibri-ws/BRIDGE/CONFERENCE/ENDPOINT?pwd=SECRET`.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, Path, RawQuery, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -16,9 +16,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::{self, FromClient};
 use super::{Attached, Channels, Outgoing};
+use crate::listen::Peer;
 use crate::seam::MediaEngine;
 
-/// The route of the bridge channel, for every web listener.
+/// The route of the bridge channel, for every web listener; needs [`Peer`] in the request's
+/// extensions.
 pub fn routes<M: MediaEngine>(channels: Arc<Channels>, media: Arc<M>) -> Router {
     let door = Door {
         channels,
@@ -53,11 +55,11 @@ async fn open<M: MediaEngine>(
     State(door): State<Door<M>>,
     Path((bridge, conference, endpoint)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(peer): Extension<Peer>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let now = Instant::now();
-    if door.failures().are_too_many(peer.ip(), now) {
+    if door.failures().are_too_many(peer.address.ip(), now) {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     }
     let query = query.unwrap_or_default();
@@ -68,7 +70,7 @@ async fn open<M: MediaEngine>(
         .channels
         .attach(&bridge, &conference, &endpoint, password)
     else {
-        door.failures().count(peer.ip(), now);
+        door.failures().count(peer.address.ip(), now);
         return (
             StatusCode::FORBIDDEN,
             "Unknown conference, endpoint or password",

@@ -58,6 +58,12 @@ pub struct FocusConfig {
     pub conferences: usize,
 }
 
+/// What answers to conference requests say of us.
+#[must_use]
+pub fn properties() -> std::collections::BTreeMap<&'static str, &'static str> {
+    conferences::PROPERTIES.into()
+}
+
 /// Where a client came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Whence {

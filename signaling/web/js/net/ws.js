@@ -55,7 +55,6 @@ export class WebSocketTransport {
 
   close() {
     const socket = this.detach();
-    this.refuse('closed');
     if (!socket) return;
     if (socket.readyState === WebSocket.OPEN) socket.send(xml('close', { xmlns: NS.framing }).text);
     socket.close();
@@ -97,14 +96,9 @@ export class WebSocketTransport {
     const socket = this.detach();
     if (!socket) return;
     socket.close();
-    this.refuse(why);
-    this.onclose(why);
-  }
-
-  /** @param {string} why */
-  refuse(why) {
     this.waiting?.reject(new Error(why));
     this.waiting = null;
+    this.onclose(why);
   }
 
   detach() {
