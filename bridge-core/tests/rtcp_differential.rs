@@ -1,6 +1,12 @@
 //! Checks our RTCP against an independent one, the `rtcp` crate: what either writes the other
 //! reads, with the same meaning.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper of tests may fail as a test does"
+)]
+
 use bridge_core::Time;
 use bridge_core::id::Ssrc;
 use bridge_core::rtcp::{

@@ -25,6 +25,9 @@ pub(crate) mod driver;
 
 pub(crate) mod fingerprint;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod fuzz;
+
 #[cfg(test)]
 mod tests;
 

@@ -21,6 +21,7 @@ mod peers;
 pub(super) struct Side {
     pub(super) driver: Driver,
     pub(super) certificate: Certificate,
+    pub(super) base: Instant,
     pub(super) events: Vec<(u32, Told)>,
 }
 
@@ -42,10 +43,12 @@ pub(super) enum Told {
 )]
 pub(super) fn side(version: DtlsVersion) -> Side {
     let certificate = Certificate::generate().unwrap();
-    let factory = DimplFactory::new(version, certificate.clone(), Instant::now()).unwrap();
+    let base = Instant::now();
+    let factory = DimplFactory::new(version, certificate.clone(), base).unwrap();
     Side {
         driver: Driver::new(factory),
         certificate,
+        base,
         events: Vec::new(),
     }
 }

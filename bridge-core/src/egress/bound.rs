@@ -107,3 +107,95 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// Packets below which a share of loss says nothing.
 const PACKETS_MIN: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::{Feedback, HeaderExtension, MediaDescription, MediaKind};
+    use crate::egress::script::media;
+    use crate::id::Ssrc;
+    use crate::rtcp::{CompoundWriter, RtcpPacket, packets};
+
+    fn negotiated(wanted: &[Feedback]) -> Negotiated {
+        let mut video = media(MediaKind::Video, true);
+        for payload_type in &mut video.payload_types {
+            payload_type.feedback.retain(|one| wanted.contains(one));
+        }
+        let audio = MediaDescription {
+            header_extensions: vec![(HeaderExtension::AudioLevel, 1)],
+            ..media(MediaKind::Audio, true)
+        };
+        let mut negotiated = Negotiated::default();
+        negotiated.set_media(&[audio, video]);
+        negotiated
+    }
+
+    /// Passes seconds in which `lost` of a hundred packets are lost, of `bytes` each second.
+    fn pass(bound: &mut Bound, seconds: core::ops::Range<u64>, lost: u64, bytes: u64) {
+        let arrivals = (lost..100).map(|number| (number, Time::ZERO));
+        let mut out = [0; 1_200];
+        let mut writer = CompoundWriter::new(&mut out);
+        assert_eq!(writer.twcc(Ssrc(1), Ssrc(2), 0, 0, arrivals), Some(100));
+        let length = writer.len();
+        let Some(Ok(RtcpPacket::Twcc(feedback))) = packets(&out[..length]).next() else {
+            panic!("no feedback");
+        };
+        for second in seconds {
+            bound.note_sent(bytes);
+            bound.handle_twcc(Time::from_millis(1_000 * (second + 1)), &feedback);
+        }
+    }
+
+    #[test]
+    fn who_gives_no_estimate_is_held_to_the_start_or_trusted() {
+        let none = negotiated(&[]);
+        assert_eq!(Bound::new(Time::ZERO, false).bitrate(&none), Some(START));
+        assert_eq!(Bound::new(Time::ZERO, true).bitrate(&none), None);
+        let remb = negotiated(&[Feedback::Remb]);
+        assert_eq!(Bound::new(Time::ZERO, true).bitrate(&remb), Some(START));
+    }
+
+    #[test]
+    fn remb_counts_where_it_was_negotiated_and_the_smaller_bound_wins() {
+        let mut bound = Bound::new(Time::ZERO, false);
+        bound.handle_remb(900_000);
+        assert_eq!(bound.bitrate(&negotiated(&[])), Some(START));
+        assert_eq!(bound.bitrate(&negotiated(&[Feedback::Remb])), Some(900_000));
+        let both = negotiated(&[Feedback::Remb, Feedback::TransportCc]);
+        assert_eq!(bound.bitrate(&both), Some(900_000));
+        bound.handle_remb(u64::MAX);
+        assert_eq!(bound.bitrate(&both), Some(START));
+        bound.handle_remb(0);
+        assert_eq!(bound.bitrate(&both), Some(LEAST));
+    }
+
+    #[test]
+    fn loss_lowers_the_bound_and_its_absence_raises_it_up_to_what_is_delivered() {
+        let twcc = negotiated(&[Feedback::TransportCc]);
+        let mut bound = Bound::new(Time::ZERO, false);
+        pass(&mut bound, 0..1, 20, 0);
+        assert_eq!(
+            bound.bitrate(&twcc),
+            Some(2_250_000),
+            "less by half of 20 %"
+        );
+        pass(&mut bound, 1..5, 5, 0);
+        assert_eq!(
+            bound.bitrate(&twcc),
+            Some(2_250_000),
+            "neither much nor little"
+        );
+        pass(&mut bound, 5..6, 0, 0);
+        assert_eq!(bound.bitrate(&twcc), Some(2_430_000), "8 % more");
+        pass(&mut bound, 6..30, 0, 0);
+        assert_eq!(bound.bitrate(&twcc), Some(START), "nothing was sent");
+        pass(&mut bound, 30..60, 0, 250_000);
+        assert_eq!(
+            bound.bitrate(&twcc),
+            Some(6_000_000),
+            "three times what was"
+        );
+        pass(&mut bound, 60..120, 90, 250_000);
+        assert_eq!(bound.bitrate(&twcc), Some(LEAST));
+    }
+}

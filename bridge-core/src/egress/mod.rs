@@ -14,13 +14,22 @@ pub(crate) mod retransmit;
 
 pub(crate) mod rewrite;
 
+#[cfg(any(test, feature = "unstable-toolbox"))]
+pub(crate) mod script;
+
 pub(crate) mod select;
 
 pub(crate) mod send;
 
 pub(crate) mod slots;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod storm;
+
 pub(crate) mod tag;
+
+#[cfg(test)]
+mod tests;
 
 use core::time::Duration;
 

@@ -200,6 +200,8 @@ impl Rewriter {
             return;
         };
         let before = self.last;
+        let (picture_before, tl0_before) =
+            before.map_or((0, 0), |last| (last.picture_id, last.tl0_index));
         let timestamp = packet.header.timestamp.wrapping_add(shift.timestamp);
         let same_frame = before.filter(|last| last.timestamp == timestamp);
         let (picture_id, tl0_index) = match &packet.facts {
@@ -211,8 +213,8 @@ impl Rewriter {
         };
         self.last = Some(Newest {
             timestamp,
-            picture_id: picture_id.unwrap_or(before.map_or(0, |last| last.picture_id)),
-            tl0_index: tl0_index.unwrap_or(before.map_or(0, |last| last.tl0_index)),
+            picture_id: picture_id.unwrap_or(picture_before),
+            tl0_index: tl0_index.unwrap_or(tl0_before),
             is_complete: packet.header.marker || matches!(packet.facts, Facts::Audio { .. }),
             arrival: same_frame.map_or(packet.arrival, |last| last.arrival),
             encoding,
@@ -281,8 +283,8 @@ fn by_sender_clock(
     };
     let (from, to) = (clock(encoding)?, clock(last.encoding)?);
     // Both clocks at the same moment: the difference of NTP times, in 2^-32 s, as ticks.
-    let apart = i128::from(from.ntp.wrapping_sub(to.ntp).cast_signed()) * i128::from(rate) >> 32;
-    let apart = i32::try_from(apart).ok()?;
+    let apart = i128::from(from.ntp.wrapping_sub(to.ntp).cast_signed());
+    let apart = i32::try_from((apart * i128::from(rate)) >> 32).ok()?;
     let on_last = to.rtp.wrapping_add_signed(apart);
     let since_report = timestamp.wrapping_sub(from.rtp);
     Some(

@@ -34,8 +34,10 @@ pub(crate) struct Kind {
     audio_level: Option<u8>,
     transport_sequence: Option<u8>,
     abs_send_time: Option<u8>,
-    /// Bytes of header and extension block, without and with an audio level.
-    lengths: [usize; 2],
+    /// Bytes of header and extension block.
+    length: usize,
+    /// The same with an audio level.
+    length_with_level: usize,
 }
 
 /// What is stamped on one packet.
@@ -102,27 +104,31 @@ impl Kind {
             audio_level: id(HeaderExtension::AudioLevel),
             transport_sequence,
             abs_send_time: id(HeaderExtension::AbsSendTime),
-            lengths: [0; 2],
+            length: 0,
+            length_with_level: 0,
         };
-        kind.lengths = [None, Some(0)].map(|audio_level| {
-            let stamp = Stamp {
-                transport_sequence: 0,
-                at: Time::ZERO,
-                audio_level,
-            };
-            FIXED_HEADER_LENGTH + kind.write_extensions(&stamp, &mut [0; BLOCK_BYTES_MAX])
-        });
+        kind.length = kind.measure(None);
+        kind.length_with_level = kind.measure(Some(0));
         kind
     }
 
-    /// Whether packets carry a transport-wide number.
-    pub(crate) const fn stamps_transport_sequence(&self) -> bool {
-        self.transport_sequence.is_some()
+    /// Bytes of header and extension block, found by writing one.
+    fn measure(&self, audio_level: Option<u8>) -> usize {
+        let stamp = Stamp {
+            transport_sequence: 0,
+            at: Time::ZERO,
+            audio_level,
+        };
+        FIXED_HEADER_LENGTH + self.write_extensions(&stamp, &mut [0; BLOCK_BYTES_MAX])
     }
 
     /// Bytes of a packet's header and extension block.
     pub(crate) const fn header_length(&self, has_audio_level: bool) -> usize {
-        self.lengths[has_audio_level as usize]
+        if has_audio_level {
+            self.length_with_level
+        } else {
+            self.length
+        }
     }
 
     /// Writes the extension block and gives its length: that of [`Kind::header_length`] without
@@ -149,3 +155,76 @@ impl Kind {
 
 /// Bytes of the longest block: every extension in two-byte form.
 const BLOCK_BYTES_MAX: usize = 4 + (2 + 2) + (2 + 3) + (2 + 1) + 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::script::media;
+
+    fn stamp(audio_level: Option<u8>) -> Stamp {
+        Stamp {
+            transport_sequence: 0x0102,
+            at: Time::from_millis(1_500),
+            audio_level,
+        }
+    }
+
+    fn written(description: &MediaDescription, audio_level: Option<u8>) -> Vec<u8> {
+        let kind = Kind::new(description);
+        let mut out = [0xee; 64];
+        let length = kind.write_extensions(&stamp(audio_level), &mut out);
+        let header = kind.header_length(audio_level.is_some());
+        assert_eq!(
+            header,
+            FIXED_HEADER_LENGTH + length,
+            "as it was said before"
+        );
+        out[..length].to_vec()
+    }
+
+    #[test]
+    fn a_block_has_the_fewest_bytes_that_its_ids_allow() {
+        let mut video = media(MediaKind::Video, true);
+        let short = [0xbe, 0xde, 0, 2, 0x51, 1, 2, 0x32, 6, 0, 0, 0];
+        assert_eq!(written(&video, None), short);
+        video.header_extensions = vec![(HeaderExtension::TransportSequence, 20)];
+        assert_eq!(written(&video, None), [0x10, 0, 0, 1, 20, 2, 1, 2]);
+        video.header_extensions = vec![(HeaderExtension::Mid, 10), (HeaderExtension::Rid, 4)];
+        assert!(written(&video, None).is_empty());
+        video.header_extensions = vec![(HeaderExtension::TransportSequence, 0)];
+        assert!(written(&video, None).is_empty(), "0 is no id");
+    }
+
+    #[test]
+    fn every_set_of_ids_fits() {
+        let ids = [0, 1, 14, 15, 255];
+        for level in ids {
+            for number in ids {
+                for time in ids {
+                    let audio = MediaDescription {
+                        header_extensions: vec![
+                            (HeaderExtension::AudioLevel, level),
+                            (HeaderExtension::TransportSequence, number),
+                            (HeaderExtension::AbsSendTime, time),
+                        ],
+                        ..media(MediaKind::Audio, true)
+                    };
+                    written(&audio, None);
+                    written(&audio, Some(99));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn payload_types_are_found_by_codec() {
+        let mut negotiated = Negotiated::default();
+        negotiated.set_media(&[media(MediaKind::Video, true)]);
+        assert_eq!(negotiated.video.media, Some(PayloadType(100)));
+        assert_eq!(negotiated.video.rtx, Some(PayloadType(96)));
+        assert_eq!(negotiated.audio.media, None);
+        negotiated.set_media(&[media(MediaKind::Audio, false)]);
+        assert_eq!(negotiated.audio.media, Some(PayloadType(111)));
+        assert_eq!(negotiated.video.media, Some(PayloadType(100)), "it stays");
+    }
+}

@@ -355,6 +355,11 @@ impl Agent {
         self.context.events.pop_front()
     }
 
+    #[cfg(feature = "unstable-toolbox")]
+    pub(super) fn pairs(&self) -> usize {
+        self.lists().map(Checklist::len).sum()
+    }
+
     #[cfg(test)]
     pub(super) const fn is_nominated(&self) -> bool {
         self.current.is_nominated()

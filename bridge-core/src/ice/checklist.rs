@@ -273,6 +273,11 @@ impl Checklist {
         self.pairs.iter().any(|pair| pair.path == path)
     }
 
+    #[cfg(feature = "unstable-toolbox")]
+    pub(super) const fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
     /// Every path that the engine was told of.
     pub(super) fn announced(&self) -> impl Iterator<Item = Path> {
         self.pairs
@@ -566,7 +571,11 @@ impl Checklist {
             || !self.is_nominated && self.pairs.iter().any(|p| p.state == PairState::Waiting);
         let is_undecided = ctx.role == IceRole::Controlling
             && !self.is_nominated
-            && !self.pairs.iter().any(|pair| pair.is_nominating);
+            && !self.pairs.iter().any(|pair| pair.is_nominating)
+            && self
+                .pairs
+                .iter()
+                .any(|pair| pair.state == PairState::Succeeded);
         let other = [
             has_work.then_some(self.next_check),
             self.first_valid

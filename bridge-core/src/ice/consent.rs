@@ -84,7 +84,7 @@ impl Consent {
 /// Four to six seconds, so that many endpoints do not keep step.
 fn interval(random: &mut Random) -> Duration {
     let span = INTERVAL.as_millis() * 4 / 10;
-    let extra = u128::from(random.u32()) * span >> 32;
+    let extra = (u128::from(random.u32()) * span) >> 32;
     INTERVAL * 8 / 10 + Duration::from_millis(u64::try_from(extra).unwrap_or(0))
 }
 

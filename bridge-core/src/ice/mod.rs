@@ -23,6 +23,9 @@ mod checklist;
 
 mod consent;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod fuzz;
+
 mod limiter;
 
 mod stun;

@@ -146,3 +146,63 @@ const REPORT_INTERVAL_BUSY: Duration = Duration::from_millis(50);
 
 /// Packets since the last report from which on much comes: 400 a second, 4 Mbit/s.
 const BUSY_PACKETS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrivals(numbers: &[u16]) -> Arrivals {
+        let mut arrivals = Arrivals::new();
+        for (millis, number) in (0..).zip(numbers) {
+            arrivals.record(Time::from_millis(millis), *number, Ssrc(1));
+        }
+        arrivals
+    }
+
+    fn unreported(arrivals: &Arrivals) -> Vec<(u64, u64)> {
+        let since = arrivals.unreported();
+        since
+            .map(|(number, time)| (number & 0xffff, time.as_millis()))
+            .collect()
+    }
+
+    #[test]
+    fn arrivals_are_told_in_the_order_of_numbers_with_their_first_times() {
+        let arrivals = arrivals(&[65_535, 2, 0, 2]);
+        assert_eq!(unreported(&arrivals), [(65_535, 0), (0, 2), (2, 1)]);
+    }
+
+    #[test]
+    fn a_report_is_due_after_a_hundred_milliseconds_or_fifty_when_busy() {
+        assert_eq!(Arrivals::new().due(), None);
+        let mut arrivals = arrivals(&[1]);
+        assert_eq!(arrivals.due(), Some(Time::from_millis(100)));
+        for number in 2..=u16::try_from(BUSY_PACKETS).unwrap() {
+            arrivals.record(Time::from_millis(30), number, Ssrc(1));
+        }
+        assert_eq!(arrivals.due(), Some(Time::from_millis(50)));
+        let end = arrivals.start() + BUSY_PACKETS as u64;
+        arrivals.report(Time::from_millis(60), end - 1);
+        assert_eq!(
+            arrivals.due(),
+            Some(Time::from_millis(50)),
+            "a rest is left"
+        );
+        arrivals.report(Time::from_millis(60), end);
+        assert_eq!(arrivals.due(), None);
+        arrivals.record(Time::from_millis(70), 500, Ssrc(1));
+        assert_eq!(arrivals.due(), Some(Time::from_millis(160)));
+    }
+
+    #[test]
+    fn a_leap_of_numbers_forgets_what_is_out_of_the_ring() {
+        let size = u16::try_from(ARRIVALS_MAX).unwrap();
+        let mut arrivals = arrivals(&[0, 1, size]);
+        let first = unreported(&arrivals);
+        assert_eq!(first, [(1, 1), (u64::from(size), 2)]);
+        arrivals.record(Time::from_millis(9), 30_000, Ssrc(1));
+        assert_eq!(unreported(&arrivals), [(30_000, 9)]);
+        arrivals.record(Time::from_millis(9), 5, Ssrc(1));
+        assert_eq!(unreported(&arrivals), [(30_000, 9)], "too late to be told");
+    }
+}

@@ -140,3 +140,31 @@ const FRAMES_OVERTAKEN: u32 = 4;
 
 /// Silence after which any encoding counts as stopped.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_second() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.bits_per_second(Time::from_millis(3)), 0);
+        for millis in (0..2_000).step_by(10) {
+            rate.add(Time::from_millis(millis), 100);
+        }
+        let cases = [
+            (1_990, 80_000),
+            (2_000, 76_000),
+            (2_500, 36_000),
+            (2_949, 4_000),
+            (2_950, 0),
+            (90_000, 0),
+        ];
+        for (millis, expected) in cases {
+            let bits = rate.bits_per_second(Time::from_millis(millis));
+            assert_eq!(bits, expected, "after {millis} ms");
+        }
+        rate.add(Time::from_millis(90_000), 1);
+        assert_eq!(rate.bits_per_second(Time::from_millis(90_000)), 8);
+    }
+}

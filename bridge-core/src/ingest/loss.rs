@@ -132,3 +132,61 @@ impl Missing {
             .binary_search_by_key(&sequence, |lost| lost.sequence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(100);
+
+    fn due(missing: &mut Missing, millis: u64) -> Vec<u64> {
+        missing.take_due(Time::from_millis(millis), RTT).collect()
+    }
+
+    #[test]
+    fn numbers_between_the_last_and_the_next_are_missing() {
+        let mut missing = Missing::default();
+        let start = Time::ZERO;
+        assert!(!missing.note(start, 500, 0), "the first of all");
+        assert!(!missing.note(start, 501, 501));
+        assert!(missing.note(start, 504, 502));
+        assert!(!missing.note(start, 503, 505), "late");
+        assert!(!missing.note(start, 400, 505), "very late");
+        assert_eq!(missing.due(), Some(start));
+        assert_eq!(due(&mut missing, 0), [502]);
+        assert_eq!(missing.due(), Some(Time::from_millis(100)));
+        assert!(!missing.take_hopeless());
+    }
+
+    #[test]
+    fn the_oldest_are_given_up_when_there_are_too_many() {
+        let mut missing = Missing::default();
+        let most = MISSING_MAX as u64;
+        assert!(missing.note(Time::ZERO, 10 + most, 10));
+        assert!(!missing.take_hopeless());
+        assert!(missing.note(Time::ZERO, 13 + most, 11 + most));
+        assert!(missing.take_hopeless());
+        let asked = due(&mut missing, 0);
+        assert_eq!(asked.len(), MISSING_MAX);
+        assert_eq!(asked.first(), Some(&12));
+        assert!(
+            !missing.note(Time::ZERO, 3 * most, 14 + most),
+            "a gap of more than all"
+        );
+        assert!(missing.take_hopeless());
+        assert_eq!(missing.due(), None);
+    }
+
+    #[test]
+    fn what_is_too_old_is_given_up_before_the_tries_are_used() {
+        let mut missing = Missing::default();
+        missing.note(Time::ZERO, 12, 10);
+        assert_eq!(due(&mut missing, 0), [10, 11]);
+        missing.forget_before(11);
+        assert_eq!(due(&mut missing, 1_000), [11]);
+        assert!(!missing.take_hopeless());
+        assert!(due(&mut missing, 1_100).is_empty());
+        assert!(missing.take_hopeless());
+        assert!(!missing.take_hopeless());
+    }
+}

@@ -119,3 +119,54 @@ impl Media {
 }
 
 const PAYLOAD_TYPES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::PayloadTypeDescription;
+
+    fn description(id: u8, codec: Codec, clock_rate: u32, extension: u8) -> MediaDescription {
+        MediaDescription {
+            kind: MediaKind::Video,
+            payload_types: vec![PayloadTypeDescription {
+                id: PayloadType(id),
+                codec,
+                clock_rate,
+                channels: 1,
+                parameters: Vec::new(),
+                feedback: vec![Feedback::CcmFir],
+            }],
+            header_extensions: vec![(HeaderExtension::TransportSequence, extension)],
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused_and_change_nothing() {
+        let mut media = Media::new();
+        for (id, clock_rate, extension) in [(128, 90_000, 1), (96, 0, 1), (96, 90_000, 0)] {
+            let wrong = description(id, Codec::Vp8, clock_rate, extension);
+            assert!(matches!(media.add(&wrong), Err(Error::Misuse(_))));
+        }
+        assert_eq!(media.payload(PayloadType(96)), None);
+        assert!(!media.wants_fir());
+        assert_eq!(media.payload(PayloadType(255)), None);
+    }
+
+    #[test]
+    fn descriptions_add_up_and_unknown_codecs_are_left_out() {
+        let mut media = Media::new();
+        media.add(&description(96, Codec::Vp8, 90_000, 3)).unwrap();
+        let other = Codec::Other("H264".to_owned());
+        media.add(&description(97, other, 90_000, 3)).unwrap();
+        let format = |media: &Media, id| media.payload(PayloadType(id)).map(|one| one.format);
+        assert_eq!(format(&media, 96), Some(Format::Vp8));
+        assert_eq!(format(&media, 97), None);
+        assert!(media.wants_fir());
+        assert_eq!(media.transport_sequence(), None, "no feedback is wanted");
+        let mut wants = description(98, Codec::Vp8, 90_000, 3);
+        wants.payload_types[0].feedback = vec![Feedback::TransportCc, Feedback::NackPli];
+        media.add(&wants).unwrap();
+        assert_eq!(media.transport_sequence(), Some(3));
+        assert!(!media.wants_fir());
+    }
+}

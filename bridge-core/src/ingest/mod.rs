@@ -39,6 +39,9 @@ mod report;
 
 mod rtx;
 
+#[cfg(any(test, feature = "unstable-toolbox"))]
+mod scene;
+
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +63,12 @@ use arrival::Arrivals;
 use feedback::Schedule;
 use media::{Format, Media, Payload};
 use source::{Encoding, Facts, MediaPacket, Pending, SenderClock, Source};
+
+/// Plays timed packets of one sender; see `scene.rs`.
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) fn play(script: &[u8]) -> Result<()> {
+    scene::play(script)
+}
 
 /// What one endpoint sends.
 #[derive(Debug)]

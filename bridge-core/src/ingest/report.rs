@@ -152,3 +152,111 @@ const NANOS: u64 = 1_000_000_000;
 
 /// Steps are cut here, so that the filter cannot overflow.
 const JITTER_STEP_MAX: u32 = 1 << 26;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PayloadType;
+
+    const CLOCK: u32 = 8_000;
+
+    fn record(reception: &mut Reception, micros: u64, sequence: u16, timestamp: u32) -> u64 {
+        let header = RtpHeader {
+            marker: false,
+            payload_type: PayloadType(0),
+            sequence,
+            timestamp,
+            ssrc: Ssrc(1),
+            csrc_count: 0,
+            has_padding: false,
+            extension: None,
+            length: 12,
+        };
+        reception.record(Time::from_micros(micros), &header, CLOCK)
+    }
+
+    fn block(reception: &mut Reception) -> ReportBlock {
+        reception.take_block(Time::from_millis(0), Ssrc(1)).unwrap()
+    }
+
+    #[test]
+    fn loss_is_told_since_the_last_report_and_in_all() {
+        let mut reception = Reception::default();
+        let cases: [(&[u16], u8, i32, u32); 5] = [
+            (&[65_534, 65_535, 1], 64, 1, 0x0001_0001),
+            (&[2, 3, 4], 0, 1, 0x0001_0004),
+            (&[3, 4, 4, 4], 0, -3, 0x0001_0004),
+            (&[6, 12], 192, 3, 0x0001_000c),
+            (&[5, 7], 0, 1, 0x0001_000c),
+        ];
+        for (sequences, fraction, cumulative, highest) in cases {
+            for sequence in sequences {
+                record(&mut reception, 0, *sequence, 0);
+            }
+            let block = block(&mut reception);
+            let told = (
+                block.fraction_lost,
+                block.cumulative_lost,
+                block.highest_sequence,
+            );
+            assert_eq!(told, (fraction, cumulative, highest), "{sequences:?}");
+            assert!(reception.take_block(Time::ZERO, Ssrc(1)).is_none(), "told");
+        }
+    }
+
+    #[test]
+    fn extreme_counts_saturate() {
+        assert_eq!(cumulative(u64::MAX, 0), 0x7f_ffff);
+        assert_eq!(cumulative(0, u64::MAX), -0x80_0000);
+        assert_eq!(fraction(0, 0), 0);
+        assert_eq!(fraction(1 << 40, 0), 255);
+    }
+
+    #[test]
+    fn jitter_is_that_of_the_rfc() {
+        let mut reception = Reception::default();
+        let mut expected = 0.0_f64;
+        let mut previous: Option<i64> = None;
+        for packet in 0..200_u16 {
+            let late = i64::from(packet * 37 % 11) * 8;
+            let sent = i64::from(packet) * 160;
+            let micros = u64::try_from((sent + late) * 125).unwrap();
+            record(&mut reception, micros, packet, u32::from(packet) * 160);
+            if let Some(previous) = previous {
+                let step = f64::from(i32::try_from((late - previous).abs()).unwrap());
+                expected += (step - expected) / 16.0;
+            }
+            previous = Some(late);
+        }
+        let jitter = f64::from(block(&mut reception).jitter);
+        assert!((jitter - expected).abs() <= 1.5, "{jitter} for {expected}");
+    }
+
+    #[test]
+    fn jitter_survives_any_timestamps() {
+        let mut reception = Reception::default();
+        let mut timestamp = 1_u32;
+        for packet in 0..10_000_u16 {
+            timestamp = timestamp
+                .wrapping_mul(1_664_525)
+                .wrapping_add(1_013_904_223);
+            record(&mut reception, u64::from(packet), packet, timestamp);
+        }
+        assert!(block(&mut reception).jitter <= CLOCK * 60);
+    }
+
+    #[test]
+    fn a_sender_report_is_echoed_with_its_age() {
+        let mut reception = Reception::default();
+        record(&mut reception, 0, 1, 0);
+        let before = block(&mut reception);
+        assert_eq!((before.last_sender_report, before.delay_since_last), (0, 0));
+        reception.note_sender_report(Time::from_millis(100), 0x1111_2222_3333_4444);
+        record(&mut reception, 0, 2, 0);
+        let block = reception
+            .take_block(Time::from_millis(1_600), Ssrc(1))
+            .unwrap();
+        assert_eq!(block.last_sender_report, 0x2222_3333);
+        assert_eq!(block.delay_since_last, 65_536 * 3 / 2);
+    }
+}

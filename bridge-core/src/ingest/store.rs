@@ -167,3 +167,120 @@ fn give_back(slot: Slot, pool: &mut Pool) {
 /// Places looked at for old packets when one comes: more than one, so that the store shrinks after
 /// a burst; few, so that no packet pays for many.
 const FORGET_STEPS: u64 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{PayloadType, Ssrc};
+    use crate::ingest::source::Facts;
+    use crate::packet::Packet;
+    use crate::rtp::RtpHeader;
+
+    const CAPACITY: usize = 8;
+
+    fn packet(sequence: u64, millis: u64, pool: &mut Pool) -> MediaPacket {
+        let packet: Packet = pool.take();
+        MediaPacket {
+            packet: packet.share(),
+            header: RtpHeader {
+                marker: false,
+                payload_type: PayloadType(0),
+                sequence: 0,
+                timestamp: 0,
+                ssrc: Ssrc(0),
+                csrc_count: 0,
+                has_padding: false,
+                extension: None,
+                length: 12,
+            },
+            payload_length: 1,
+            sequence,
+            arrival: Time::from_millis(millis),
+            facts: Facts::Audio {
+                level: None,
+                voice: false,
+            },
+        }
+    }
+
+    /// The window as text: held, skipped, missing, gone.
+    fn picture(store: &PacketStore, from: u64, to: u64) -> String {
+        (from..to)
+            .map(|sequence| match store.entry(sequence) {
+                Entry::Held(packet) => {
+                    assert_eq!(packet.sequence, sequence);
+                    'h'
+                }
+                Entry::Skipped => 's',
+                Entry::Missing => '.',
+                Entry::Gone => 'x',
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_window_moves_with_the_highest_number() {
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::new(CAPACITY);
+        let steps = [
+            (100, "xxxx....h........"),
+            (98, "xxxx..h.h........"),
+            (95, "xxxx..h.h........"),
+            (96, "xxxxh.h.h........"),
+            (104, "xxxxx.h.h...h...."),
+            (103, "xxxxx.h.h..hh...."),
+            (110, "xxxxxxxxxxxhh.....h"),
+            (1_000_000, "xxxxxxxxxxxxxxxxxxx"),
+        ];
+        for (sequence, expected) in steps {
+            store.insert(packet(sequence, 0, &mut pool), &mut pool);
+            let length = expected.len() as u64;
+            assert_eq!(picture(&store, 92, 92 + length), expected, "{sequence}");
+        }
+        assert_eq!(store.end(), 1_000_001);
+        assert!(store.get(1_000_000).is_some());
+        assert!(pool.made() <= CAPACITY as u64 + 1, "packets go round");
+    }
+
+    #[test]
+    fn skipped_numbers_are_told_from_missing_ones() {
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::new(CAPACITY);
+        store.insert(packet(10, 0, &mut pool), &mut pool);
+        store.skip(12, Time::ZERO, &mut pool);
+        store.skip(3, Time::ZERO, &mut pool);
+        assert_eq!(picture(&store, 3, 14), "xxx....h.s.");
+        assert!(store.get(12).is_none());
+    }
+
+    #[test]
+    fn old_packets_go_back_when_new_ones_come() {
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::new(64);
+        for sequence in 100..110 {
+            store.insert(packet(sequence, sequence - 100, &mut pool), &mut pool);
+        }
+        let late = 1_000 + 5;
+        store.skip(111, Time::from_millis(late), &mut pool);
+        for _ in 0..64 {
+            let sequence = store.end();
+            store.insert(packet(sequence, late, &mut pool), &mut pool);
+            if matches!(store.entry(104), Entry::Gone) {
+                break;
+            }
+        }
+        assert_eq!(picture(&store, 103, 107), "xxhh", "as old as the limit");
+    }
+
+    #[test]
+    fn a_cleared_store_remembers_how_far_it_was() {
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::new(CAPACITY);
+        store.insert(packet(10, 0, &mut pool), &mut pool);
+        store.clear(&mut pool);
+        assert_eq!(picture(&store, 9, 12), "xx.");
+        store.insert(packet(11, 0, &mut pool), &mut pool);
+        assert_eq!(picture(&store, 9, 13), "xxh.");
+        assert_eq!(pool.made(), 1);
+    }
+}

@@ -277,3 +277,212 @@ const PREFERRED_HEIGHT: u16 = 360;
 
 /// Bits per second by which a screen on stage may exceed the budget (JVB: `max-oversend-bitrate`).
 const OVERSEND_MAX: u64 = 500_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Key;
+
+    const CAMERA: [(u16, u64); 3] = [(180, 150), (360, 500), (720, 2_500)];
+
+    /// A source with live encodings of (lines, kbit/s), wanted at `max_height`.
+    fn candidate(index: u32, max_height: i32, offers: &[(u16, u64)]) -> Candidate {
+        let mut candidate = Candidate {
+            source: SourceKey(Key {
+                index,
+                generation: 0,
+            }),
+            video_type: VideoType::Camera,
+            on_stage: false,
+            refusal: None,
+            wish: VideoConstraints {
+                max_height,
+                max_frame_rate: -1,
+            },
+            offers: [None; ENCODINGS_MAX],
+        };
+        let places = candidate.offers.iter_mut().zip(0..);
+        for ((place, encoding), (height, kbits)) in places.zip(offers) {
+            *place = Some(Offer {
+                encoding,
+                height: *height,
+                bitrate: kbits * 1_000,
+                live: true,
+            });
+        }
+        candidate
+    }
+
+    fn on_stage(candidate: Candidate) -> Candidate {
+        Candidate {
+            on_stage: true,
+            ..candidate
+        }
+    }
+
+    fn screen(candidate: Candidate) -> Candidate {
+        Candidate {
+            video_type: VideoType::Desktop,
+            ..candidate
+        }
+    }
+
+    fn decide(candidates: &[Candidate], budget: Option<u64>) -> Vec<Allocation> {
+        let mut out = Vec::new();
+        allocate(candidates, budget, &mut out);
+        out
+    }
+
+    /// One letter for each source: its encoding, `-` for nothing.
+    fn encodings(candidates: &[Candidate], kbits: u64) -> String {
+        let decided = decide(candidates, Some(kbits * 1_000));
+        let letter = |one: &Allocation| match one.target {
+            Some(layer) => layer.encoding.to_string(),
+            None => "-".to_owned(),
+        };
+        decided.iter().map(letter).collect()
+    }
+
+    /// One line for each situation: what each source gets as the budget grows.
+    #[test]
+    fn the_table_of_allocations_is_as_written() {
+        let budgets = [
+            0, 100, 150, 300, 500, 650, 800, 1_500, 2_500, 3_000, 5_500, 8_000,
+        ];
+        let stage = || on_stage(candidate(0, 720, &CAMERA));
+        let thumb = |index| candidate(index, 180, &CAMERA);
+        let tile = |index| candidate(index, 720, &CAMERA);
+        let share = |kbits| on_stage(screen(candidate(0, -1, &[(1_080, kbits)])));
+        let situations = [
+            (
+                "stage and two thumbnails",
+                vec![stage(), thumb(1), thumb(2)],
+            ),
+            ("three tiles", vec![tile(0), tile(1), tile(2)]),
+            (
+                "one tile of a single encoding",
+                vec![candidate(0, 720, &[(720, 1_000)])],
+            ),
+            (
+                "screen on stage and a thumbnail",
+                vec![share(1_000), thumb(1)],
+            ),
+            ("thumbnail before a screen", vec![thumb(1), share(1_000)]),
+        ];
+        let mut table = String::new();
+        for (name, candidates) in &situations {
+            let row = budgets.map(|kbits| encodings(candidates, kbits));
+            table += &format!("{name}: {}\n", row.join(" "));
+        }
+        assert_eq!(
+            table,
+            "\
+stage and two thumbnails: --- --- 0-- 0-- 1-- 10- 100 100 100 200 200 200
+three tiles: --- --- 0-- 00- 000 000 100 111 111 111 221 222
+one tile of a single encoding: - - - - - - - 0 0 0 0 0
+screen on stage and a thumbnail: -- -- -- -- 0- 0- 0- 00 00 00 00 00
+thumbnail before a screen: -- -- 0- 0- 0- 0- 0- 00 00 00 00 00
+"
+        );
+    }
+
+    #[test]
+    fn each_decision_says_why() {
+        let refused = |reason| Candidate {
+            refusal: Some(reason),
+            ..candidate(3, 720, &CAMERA)
+        };
+        let candidates = [
+            candidate(0, 180, &CAMERA),
+            candidate(1, 360, &CAMERA),
+            refused(Reason::LastN),
+        ];
+        let decided = decide(&candidates, Some(400_000));
+        assert_eq!(decided[0].reason, Reason::Fits);
+        let (need, have) = (500_000, 250_000);
+        assert_eq!(decided[1].reason, Reason::NoBudget { need, have });
+        assert_eq!(decided[2].reason, Reason::LastN);
+        assert_eq!(decided[2].target, None);
+        let heights = decided.iter().map(|one| one.wanted_height);
+        assert_eq!(heights.collect::<Vec<_>>(), [180, 360, 0]);
+        let share = on_stage(screen(candidate(0, -1, &[(1_080, 1_000)])));
+        assert_eq!(decide(&[share], Some(600_000))[0].reason, Reason::Oversend);
+    }
+
+    #[test]
+    fn without_measurements_something_is_chosen() {
+        let decided = decide(
+            &[candidate(0, 360, &[(180, 0), (360, 0), (720, 0)])],
+            Some(1),
+        );
+        assert_eq!(decided[0].target.map(|layer| layer.encoding), Some(1));
+    }
+
+    #[test]
+    fn a_larger_encoding_that_costs_no_more_is_taken() {
+        let candidates = [candidate(0, -1, &[(180, 400), (360, 300), (720, 2_000)])];
+        assert_eq!(encodings(&candidates, 450), "1");
+    }
+
+    #[test]
+    fn encodings_that_stopped_are_left_out_unless_all_have() {
+        let mut one = candidate(0, 720, &CAMERA);
+        one.offers[2] = one.offers[2].map(|offer| Offer {
+            live: false,
+            ..offer
+        });
+        assert_eq!(encodings(core::slice::from_ref(&one), 9_000), "1");
+        for offer in one.offers.iter_mut().flatten() {
+            offer.live = false;
+        }
+        assert_eq!(encodings(&[one], 9_000), "2");
+    }
+
+    #[test]
+    fn the_smallest_is_sent_when_all_are_larger_than_wanted() {
+        let candidates = [candidate(0, 90, &CAMERA)];
+        assert_eq!(encodings(&candidates, 9_000), "0");
+    }
+
+    #[test]
+    fn frame_rates_choose_temporal_layers() {
+        for (rate, layer) in [(-1, 7), (30, 7), (60, 7), (29, 1), (15, 1), (14, 0), (0, 0)] {
+            assert_eq!(temporal_layer(rate), layer, "{rate} frames per second");
+        }
+    }
+
+    #[test]
+    fn the_budget_is_kept_whatever_is_offered() {
+        for seed in 0..2_000_u64 {
+            let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let mut random = |most: u32| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                u32::try_from(state % u64::from(most)).unwrap()
+            };
+            let count = 1 + random(6);
+            let candidates: Vec<Candidate> = (0..count)
+                .map(|index| {
+                    let offers = [0, 1, 2].map(|_| {
+                        let height = u16::try_from(random(1_080)).unwrap();
+                        (height, u64::from(random(3_000)))
+                    });
+                    let one = candidate(index, random(800).cast_signed() - 1, &offers);
+                    if random(3) == 0 { on_stage(one) } else { one }
+                })
+                .collect();
+            let budget = u64::from(random(6_000_000));
+            let decided = decide(&candidates, Some(budget));
+            let spent: u64 = candidates
+                .iter()
+                .zip(&decided)
+                .filter_map(|(candidate, one)| {
+                    let offer = candidate.offers[usize::from(one.target?.encoding)]?;
+                    Some(offer.bitrate)
+                })
+                .sum();
+            assert!(spent <= budget, "seed {seed}: {spent} of {budget}");
+        }
+    }
+}

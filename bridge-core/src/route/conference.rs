@@ -352,3 +352,256 @@ impl<'a> Announced<'a> {
             && streams().eq(self.encodings.iter().copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::{MediaKind, SsrcGroup};
+    use crate::id::Key;
+
+    fn endpoint(index: u32) -> EndpointKey {
+        EndpointKey(Key {
+            index,
+            generation: 0,
+        })
+    }
+
+    fn owner(index: u32) -> Owner {
+        Owner {
+            key: endpoint(index),
+            id: EndpointId::new(&format!("endpoint{index}")).unwrap(),
+            mute: ForceMute::default(),
+        }
+    }
+
+    fn conference() -> (Conference, Pool) {
+        let feedback = FeedbackSsrcs {
+            audio: Ssrc(1_001),
+            video: Ssrc(1_002),
+        };
+        let id = ConferenceId::new("room").unwrap();
+        (Conference::new(id, feedback, MapSeed::new(7)), Pool::new(8))
+    }
+
+    /// A video source; a group is `S` or `F` and its SSRCs.
+    fn video(name: &str, ssrcs: &[u32], groups: &[(char, &[u32])]) -> SourceDescription {
+        let list = |numbers: &[u32]| numbers.iter().copied().map(Ssrc).collect();
+        let group = |(semantics, ssrcs): &(char, &[u32])| SsrcGroup {
+            semantics: match semantics {
+                'S' => GroupSemantics::Simulcast,
+                _ => GroupSemantics::FlowIdentification,
+            },
+            ssrcs: list(ssrcs),
+        };
+        SourceDescription {
+            name: SourceName::new(name).unwrap(),
+            kind: MediaKind::Video,
+            video_type: VideoType::Camera,
+            ssrcs: list(ssrcs),
+            groups: groups.iter().map(group).collect(),
+        }
+    }
+
+    fn encodings(conference: &Conference, name: &str) -> Vec<(u32, Option<u32>)> {
+        let key = conference.named(&SourceName::new(name).unwrap()).unwrap();
+        let encodings = &conference.sources.get(key).unwrap().encodings;
+        let pair = |one: &Encoding| (one.ssrc.0, one.rtx.map(|rtx| rtx.0));
+        encodings.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn groups_become_encodings_in_the_order_of_simulcast() {
+        let (mut conference, mut pool) = conference();
+        let sources = [
+            video("alone", &[1], &[]),
+            video("repeated", &[2, 3], &[('F', &[2, 3])]),
+            video(
+                "three",
+                &[4, 5, 6, 7, 8, 9],
+                &[
+                    ('F', &[6, 9]),
+                    ('S', &[6, 4, 5]),
+                    ('F', &[4, 7]),
+                    ('F', &[5, 8]),
+                ],
+            ),
+            video("no group", &[11, 10], &[]),
+        ];
+        conference
+            .set_sources(&owner(0), &sources, &mut pool)
+            .unwrap();
+        assert_eq!(encodings(&conference, "alone"), [(1, None)]);
+        assert_eq!(encodings(&conference, "repeated"), [(2, Some(3))]);
+        let three = [(6, Some(9)), (4, Some(7)), (5, Some(8))];
+        assert_eq!(encodings(&conference, "three"), three);
+        assert_eq!(encodings(&conference, "no group"), [(11, None), (10, None)]);
+        let stream = conference.stream(endpoint(0), Ssrc(8)).unwrap();
+        assert_eq!((stream.encoding, stream.is_rtx), (2, true));
+        assert_eq!(conference.stream(endpoint(1), Ssrc(8)), None, "another's");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_changes_nothing() {
+        let (mut conference, mut pool) = conference();
+        let before = [video("kept", &[1, 2], &[('F', &[1, 2])])];
+        conference
+            .set_sources(&owner(0), &before, &mut pool)
+            .unwrap();
+        let many: Vec<u32> = (100..161).collect();
+        let cases = [
+            ("no stream", vec![video("a", &[], &[])]),
+            (
+                "a stranger in a group",
+                vec![video("a", &[5, 6], &[('S', &[5, 7])])],
+            ),
+            (
+                "three in a pair",
+                vec![video("a", &[5, 6, 7], &[('F', &[5, 6, 7])])],
+            ),
+            ("one in a pair", vec![video("a", &[5], &[('F', &[5])])]),
+            (
+                "itself in a pair",
+                vec![video("a", &[5], &[('F', &[5, 5])])],
+            ),
+            (
+                "a chain",
+                vec![video("a", &[5, 6, 7], &[('F', &[5, 6]), ('F', &[6, 7])])],
+            ),
+            (
+                "a circle",
+                vec![video("a", &[5, 6], &[('F', &[5, 6]), ('F', &[6, 5])])],
+            ),
+            (
+                "one rtx of two",
+                vec![video("a", &[5, 6, 7], &[('F', &[5, 7]), ('F', &[6, 7])])],
+            ),
+            (
+                "twice in simulcast",
+                vec![video("a", &[5, 6], &[('S', &[5, 5])])],
+            ),
+            (
+                "an rtx in simulcast",
+                vec![video("a", &[5, 6], &[('S', &[5, 6]), ('F', &[5, 6])])],
+            ),
+            ("an empty simulcast", vec![video("a", &[5], &[('S', &[])])]),
+            ("four encodings", vec![video("a", &[5, 6, 7, 8], &[])]),
+            ("an SSRC twice", vec![video("a", &[5, 5], &[])]),
+            (
+                "an SSRC in two",
+                vec![video("a", &[5], &[]), video("b", &[5], &[])],
+            ),
+            (
+                "a name twice",
+                vec![video("a", &[5], &[]), video("a", &[6], &[])],
+            ),
+            ("our SSRC", vec![video("a", &[1_001], &[])]),
+            ("too many SSRCs", vec![video("a", &many, &[])]),
+            (
+                "too many sources",
+                (0..21)
+                    .map(|n| video(&n.to_string(), &[100 + n], &[]))
+                    .collect(),
+            ),
+        ];
+        let changes = conference.changes;
+        for (case, sources) in cases {
+            let result = conference.set_sources(&owner(0), &sources, &mut pool);
+            assert!(result.is_err(), "{case}");
+            assert_eq!(encodings(&conference, "kept"), [(1, Some(2))], "{case}");
+            assert_eq!(conference.sources.len(), 1, "{case}");
+        }
+        assert_eq!(conference.changes, changes);
+    }
+
+    #[test]
+    fn what_is_announced_again_goes_on_and_the_rest_is_withdrawn() {
+        let (mut conference, mut pool) = conference();
+        let first = [
+            video("a", &[1], &[]),
+            video("b", &[2], &[]),
+            video("c", &[3], &[]),
+        ];
+        let first = conference
+            .set_sources(&owner(0), &first, &mut pool)
+            .unwrap();
+        let shared = SourceDescription {
+            video_type: VideoType::Desktop,
+            ..video("a", &[1], &[])
+        };
+        let second = [video("c", &[4], &[]), shared, video("d", &[2], &[])];
+        let second = conference
+            .set_sources(&owner(0), &second, &mut pool)
+            .unwrap();
+        assert_eq!(second[1], first[0], "goes on");
+        let a = conference.sources.get(first[0]).unwrap();
+        assert_eq!(a.video_type, VideoType::Desktop);
+        assert!(conference.sources.get(first[1]).is_none());
+        assert!(
+            conference.sources.get(first[2]).is_none(),
+            "its stream changed"
+        );
+        assert_eq!(encodings(&conference, "c"), [(4, None)]);
+        let stream = conference.stream(endpoint(0), Ssrc(2)).unwrap();
+        assert_eq!(stream.source, second[2], "an SSRC may move");
+        assert_eq!(conference.stream(endpoint(0), Ssrc(3)), None);
+    }
+
+    #[test]
+    fn names_and_streams_are_free_again_when_their_owner_leaves() {
+        let (mut conference, mut pool) = conference();
+        (0..3).for_each(|index| conference.join(endpoint(index)));
+        let source = [video("a", &[1, 2], &[('F', &[1, 2])])];
+        conference
+            .set_sources(&owner(1), &source, &mut pool)
+            .unwrap();
+        let claim = conference.set_sources(&owner(2), &source, &mut pool);
+        assert!(matches!(claim, Err(Error::Exists(_))));
+        conference.leave(endpoint(1), &mut pool);
+        assert!(conference.sources.is_empty());
+        assert_eq!(conference.endpoints, [endpoint(0), endpoint(2)]);
+        assert_eq!(conference.speaker.order(), [endpoint(0), endpoint(2)]);
+        assert!(
+            conference
+                .set_sources(&owner(2), &source, &mut pool)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn only_its_owner_says_what_a_source_shows() {
+        let (mut conference, mut pool) = conference();
+        let source = [video("a", &[1], &[])];
+        conference
+            .set_sources(&owner(0), &source, &mut pool)
+            .unwrap();
+        let name = SourceName::new("a").unwrap();
+        let changes = conference.changes;
+        let desktop = VideoType::Desktop;
+        let result = conference.set_video_type(endpoint(1), &name, desktop);
+        assert!(matches!(result, Err(Error::Unknown("source"))));
+        for _ in 0..2 {
+            conference
+                .set_video_type(endpoint(0), &name, desktop)
+                .unwrap();
+            assert_eq!(conference.changes, changes + 1);
+        }
+    }
+
+    #[test]
+    fn a_wish_for_a_keyframe_makes_its_sender_urgent_once() {
+        let (mut conference, mut pool) = conference();
+        let sources = [video("a", &[1], &[]), video("b", &[2], &[])];
+        let keys = conference
+            .set_sources(&owner(3), &sources, &mut pool)
+            .unwrap();
+        for key in &keys {
+            conference.request_keyframe(Time::ZERO, *key, 0);
+            conference.request_keyframe(Time::ZERO, *key, 1);
+        }
+        assert_eq!(conference.urgent, [endpoint(3)]);
+        conference.leave(endpoint(3), &mut pool);
+        conference.urgent.clear();
+        conference.request_keyframe(Time::ZERO, keys[0], 0);
+        assert!(conference.urgent.is_empty(), "it is gone");
+    }
+}

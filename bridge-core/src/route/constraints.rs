@@ -91,7 +91,7 @@ impl Constraints {
         single
             .ok()
             .and_then(|at| self.single.get(at))
-            .map_or(self.default_wish(), |(_, wish)| *wish)
+            .map_or_else(|| self.default_wish(), |(_, wish)| *wish)
     }
 
     /// Where a source stands.

@@ -361,3 +361,204 @@ const SPEAKER_IDLE: Duration = Duration::from_secs(3_600);
 
 /// Levels until the noise floor may rise: 15 s of 20 ms.
 const FLOOR_WINDOW: u16 = 750;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Key;
+
+    fn endpoint(index: u32) -> EndpointKey {
+        EndpointKey(Key {
+            index,
+            generation: 0,
+        })
+    }
+
+    /// What somebody does, as levels above silence of one packet each 20 ms.
+    #[derive(Clone, Copy, Debug)]
+    enum Doing {
+        /// Syllables of about 200 ms, loud and less loud, with short breaks.
+        Speaking,
+        /// A fan: nearly steady.
+        Humming,
+        /// Room noise.
+        Listening,
+        /// Packets of digital silence.
+        Muted,
+        /// No packets at all.
+        Away,
+    }
+
+    impl Doing {
+        /// The level at a step, different for each person but always the same.
+        fn level(self, person: u32, step: u32) -> Option<u8> {
+            let noise = u8::try_from((step * 7_919 + person * 104_729) / 13 % 8).unwrap();
+            match self {
+                Self::Speaking if step % 13 == 12 => Some(25 + noise),
+                Self::Speaking if step / 10 % 4 == 3 => Some(70 + noise),
+                Self::Speaking => Some(95 + noise),
+                Self::Humming => Some(60 + noise / 2),
+                Self::Listening => Some(20 + noise),
+                Self::Muted => Some(0),
+                Self::Away => None,
+            }
+        }
+    }
+
+    /// Plays what each person does for some time; gives the changes in milliseconds.
+    fn play(
+        speaker: &mut DominantSpeaker,
+        start: u64,
+        millis: u64,
+        doings: &[Doing],
+    ) -> Vec<(u64, u32)> {
+        let mut changes = Vec::new();
+        for at in (start..start + millis).step_by(20) {
+            for (person, doing) in (0..).zip(doings) {
+                let step = u32::try_from(at / 20).unwrap();
+                if let Some(level) = doing.level(person, step) {
+                    speaker.level(Time::from_millis(at), endpoint(person), 127 - level);
+                }
+                if let Some(dominant) = speaker.take_change() {
+                    changes.push((at, dominant.0.index));
+                }
+            }
+        }
+        changes
+    }
+
+    fn conference(people: u32) -> DominantSpeaker {
+        let mut speaker = DominantSpeaker::default();
+        (0..people).for_each(|person| speaker.join(endpoint(person)));
+        speaker
+    }
+
+    #[test]
+    fn scores_are_those_of_the_paper() {
+        let cases = [
+            (0, 13, 0.78, SCORE_MIN),
+            (7, 13, 0.78, 4.145_299),
+            (12, 13, 0.78, 3.162_499),
+            (0, 5, 24.0, SCORE_MIN),
+            (1, 5, 24.0, 18.965_648),
+            (5, 5, 24.0, 113.356_210),
+            (3, 10, 47.0, 135.005_868),
+        ];
+        for (active, total, lambda, expected) in cases {
+            let score = score(active, total, lambda);
+            assert!(
+                (score - expected).abs() < 1e-5,
+                "{active} of {total}: {score}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_speaks_becomes_dominant_within_two_seconds() {
+        use Doing::{Listening, Speaking};
+        let mut speaker = conference(3);
+        play(&mut speaker, 0, 3_000, &[Listening, Listening, Listening]);
+        for (turn, person) in [1_usize, 0, 2, 1].into_iter().enumerate() {
+            let mut doings = [Listening; 3];
+            doings[person] = Speaking;
+            let start = 3_000 + 6_000 * turn as u64;
+            let changes = play(&mut speaker, start, 6_000, &doings);
+            let [(at, dominant)] = changes[..] else {
+                panic!("turn {turn}: {changes:?}");
+            };
+            assert_eq!(dominant as usize, person, "turn {turn}");
+            assert!(at - start <= 2_000, "turn {turn}: after {} ms", at - start);
+        }
+        let order: Vec<_> = speaker.order().iter().map(|one| one.0.index).collect();
+        assert_eq!(order, [1, 2, 0], "most recent first");
+    }
+
+    #[test]
+    fn nobody_but_a_speaker_takes_over() {
+        use Doing::{Away, Humming, Listening, Muted, Speaking};
+        for other in [Humming, Listening, Muted, Away] {
+            let mut speaker = conference(2);
+            play(&mut speaker, 0, 5_000, &[Speaking, Listening]);
+            let changes = play(&mut speaker, 5_000, 20_000, &[Speaking, other]);
+            assert_eq!(changes, [], "{other:?}");
+            let changes = play(&mut speaker, 25_000, 20_000, &[Listening, other]);
+            assert_eq!(changes, [], "{other:?} while all are silent");
+        }
+    }
+
+    #[test]
+    fn a_cough_does_not_take_over() {
+        use Doing::{Listening, Speaking};
+        let mut speaker = conference(2);
+        play(&mut speaker, 0, 5_000, &[Speaking, Listening]);
+        for cough in 0..10 {
+            let start = 5_000 + 2_000 * cough;
+            let changes = play(&mut speaker, start, 200, &[Speaking, Speaking]);
+            assert_eq!(changes, []);
+            let changes = play(&mut speaker, start + 200, 1_800, &[Speaking, Listening]);
+            assert_eq!(changes, []);
+        }
+    }
+
+    #[test]
+    fn a_dominant_speaker_whose_packets_stop_is_succeeded() {
+        use Doing::{Away, Listening, Speaking};
+        let mut speaker = conference(2);
+        play(&mut speaker, 0, 5_000, &[Speaking, Listening]);
+        assert_eq!(speaker.dominant(), Some(endpoint(0)));
+        let changes = play(&mut speaker, 5_000, 3_000, &[Away, Speaking]);
+        assert!(matches!(changes[..], [(..=7_000, 1)]), "{changes:?}");
+    }
+
+    #[test]
+    fn a_dominant_speaker_who_leaves_is_succeeded_by_the_most_active() {
+        use Doing::{Away, Listening, Speaking};
+        let mut speaker = conference(3);
+        play(&mut speaker, 0, 5_000, &[Speaking, Listening, Speaking]);
+        assert_eq!(speaker.dominant(), Some(endpoint(0)));
+        speaker.leave(endpoint(0));
+        assert_eq!(speaker.dominant(), None);
+        let changes = play(&mut speaker, 5_000, 400, &[Away, Listening, Speaking]);
+        assert!(matches!(changes[..], [(_, 2)]), "{changes:?}");
+        assert_eq!(speaker.order(), [endpoint(2), endpoint(1)]);
+    }
+
+    #[test]
+    fn the_only_one_to_send_is_dominant_at_once() {
+        let mut speaker = conference(2);
+        speaker.level(Time::ZERO, endpoint(1), 127);
+        assert_eq!(speaker.take_change(), Some(endpoint(1)));
+        assert_eq!(speaker.take_change(), None);
+    }
+
+    #[test]
+    fn a_forged_stream_of_levels_changes_the_speaker_at_most_at_each_decision() {
+        let mut speaker = conference(4);
+        let mut random = 1_u32;
+        let mut changes = 0;
+        for step in 0..50_000_u64 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [level, person, ..] = random.to_be_bytes();
+            let person = endpoint(u32::from(person % 4));
+            speaker.level(Time::from_micros(step * 100), person, level);
+            changes += usize::from(speaker.take_change().is_some());
+        }
+        assert!(changes <= 5_000 / 300 + 1, "{changes}");
+    }
+
+    #[test]
+    fn the_noise_floor_rises_only_after_a_window() {
+        let mut floor = Floor::default();
+        floor.note(0);
+        assert_eq!(floor.lowest, 0);
+        floor.note(16);
+        for _ in 1..FLOOR_WINDOW {
+            floor.note(64);
+        }
+        assert_eq!(floor.lowest, 16);
+        floor.note(64);
+        assert_eq!(floor.lowest, 32, "the geometric mean");
+        floor.note(5);
+        assert_eq!(floor.lowest, 5, "down at once");
+    }
+}

@@ -236,3 +236,84 @@ impl SenderConstraints {
 fn larger(a: i32, b: i32) -> i32 {
     if a < 0 || b < 0 { -1 } else { a.max(b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::ReceiverOptions;
+    use crate::egress::script::Script;
+    use crate::id::SourceName;
+
+    /// The heights that are told when receivers want these.
+    fn told(
+        constraints: &mut SenderConstraints,
+        script: &Script,
+        wanted: &[i32],
+    ) -> Vec<(SourceName, i32)> {
+        let source = script.sources.iter().next().unwrap().0;
+        let table = |height: &i32| Table {
+            allocations: vec![Allocation {
+                source,
+                target: None,
+                wanted_height: *height,
+                reason: Reason::Fits,
+            }],
+            ..Table::default()
+        };
+        let tables: Vec<Table> = wanted.iter().map(table).collect();
+        let mut events = Vec::new();
+        let conference = ConferenceId::new("room").unwrap();
+        constraints.update(&conference, &script.sources, tables.iter(), |event| {
+            events.push(event);
+        });
+        events
+            .into_iter()
+            .map(|event| match event {
+                Event::SenderConstraints {
+                    source, max_height, ..
+                } => (source, max_height),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_sender_is_told_the_largest_height_when_it_changes() {
+        let options = ReceiverOptions {
+            ssrc_rewriting: true,
+            initial_max_height: 0,
+            trust_no_estimate: true,
+        };
+        let mut script = Script::new(options).unwrap();
+        let source = script.announce(MediaKind::Video, 3).unwrap();
+        script.announce(MediaKind::Audio, 1).unwrap();
+        let name = script.sources.get(source).unwrap().name.clone();
+        let mut constraints = SenderConstraints::default();
+        let table: [(&[i32], Option<i32>); 6] = [
+            (&[], Some(0)),
+            (&[180, 720, 0], Some(720)),
+            (&[720], None),
+            (&[720, -1], Some(-1)),
+            (&[360, 180], Some(360)),
+            (&[0], Some(0)),
+        ];
+        for (wanted, told_height) in table {
+            let expected: Vec<_> = told_height
+                .map(|height| (name.clone(), height))
+                .into_iter()
+                .collect();
+            assert_eq!(
+                told(&mut constraints, &script, wanted),
+                expected,
+                "{wanted:?}"
+            );
+        }
+        let old = script.sources.remove(source).unwrap();
+        let new = script.sources.insert_with(|_| old);
+        assert_eq!(
+            new.0.index, source.0.index,
+            "the same place, another source"
+        );
+        assert_eq!(told(&mut constraints, &script, &[0]), [(name, 0)]);
+    }
+}

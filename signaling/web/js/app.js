@@ -14,6 +14,7 @@
 //   openChat(open)              whether messages are being read (unread count)
 //   mute(id, kind)              moderator: 'audio' | 'video' | 'desktop'
 //   muteAll(kind)  kick(id)  setPassword(password)   moderator; empty password unlocks
+//   testConnection()            result in state.probe; 'unknown' is not shown
 //   setView(mode)  pin(source)  hideSelf(hide)   pin: name of a source, 'self' or null
 //   want(heights, onStage)      what the stage shows: height by source name, sources shown large
 //   setVolume(id, volume)       0 to 100; the view applies it to the <audio> of the person's slot
@@ -28,6 +29,7 @@ import {
 } from './inputs.js';
 import { onDeviceChange } from './media/devices.js';
 import { Ring } from './media/speaker.js';
+import { probe } from './media/probe.js';
 import { StatsReader } from './media/stats.js';
 import { load, remember, save } from './saved.js';
 import { store } from './store.js';
@@ -48,6 +50,8 @@ const config = parseConfig(/** @type {any} */ (globalThis).config, new URL(locat
 
 /** @type {Meeting | null} */
 let meeting = null;
+/** The meeting that has been entered; a loss before that is a failed attempt. @type {Meeting | null} */
+let entered = null;
 let statsReader = new StatsReader();
 /** @type {(() => void) | null} ends the present wait between two attempts */
 let wake = null;
@@ -71,13 +75,17 @@ export function start() {
   setResolution(config.resolution);
   onDeviceChange(() => { void devicesChanged(); });
   globalThis.addEventListener('pagehide', () => meeting?.leave());
+  // a page that comes back out of the browser's cache has left its meeting
+  globalThis.addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
   globalThis.addEventListener('online', tryNow);
   setInterval(tickLevels, LEVELS_EVERY);
   setInterval(() => { void tickStats(); }, 1000);
   void Promise.all([setMic(state.self.mic.on), setCamera(state.self.camera.on)])
     .then(refreshDevices);
-  if (config.prejoin) store.show('prejoin');
-  else void join();
+  if (config.prejoin) {
+    store.show('prejoin');
+    void testConnection();
+  } else void join();
 }
 
 // ---------- in and out
@@ -144,6 +152,7 @@ async function enter() {
   meeting = attempt;
   attach(attempt);
   await attempt.join(password, saved.machine);
+  entered = attempt;
   save({ machine: saved.machine });
   store.set('connection', { state: 'joined', cause: null, since: 0, attempt: 0, retryAt: 0 });
   if (!state.room.since) store.set('room', { since: Date.now() });
@@ -170,7 +179,8 @@ function refuse(condition) {
 
 /** @param {Meeting} lost */
 async function comeBack(lost) {
-  if (!isIn || meeting !== lost || state.page !== 'meeting') return;
+  if (!isIn || entered !== lost) return;
+  entered = null;
   store.set('connection', {
     state: 'reconnecting', cause: 'network', since: state.connection.since || Date.now(), media: false,
   });
@@ -276,7 +286,9 @@ export const mute = (id, kind) => moderate('mute', meeting?.room?.mute(id, kind,
 
 /** @param {'audio' | 'video' | 'desktop'} kind */
 export async function muteAll(kind) {
-  await Promise.all([...state.people.keys()].map((id) => mute(id, kind)));
+  const loud = [...state.people.values()]
+    .filter((p) => (kind === 'audio' ? !p.audioMuted : kind === 'desktop' || !p.videoMuted));
+  await Promise.all(loud.map(({ id }) => mute(id, kind)));
 }
 
 /** @param {string} id */
@@ -286,6 +298,14 @@ export const kick = (id) => moderate('kick', meeting?.room?.kick(id));
 export async function setPassword(secret) {
   await moderate('password', meeting?.room?.setPassword(secret));
   password = secret; // to come back after a lost connection
+}
+
+export async function testConnection() {
+  if (state.probe === 'running') return;
+  state.probe = 'running';
+  store.emit('probe');
+  state.probe = await probe();
+  store.emit('probe');
 }
 
 /** @param {'tile' | 'stage'} mode */
@@ -311,14 +331,14 @@ export function setVolume(id, volume) {
 // ---------- levels and statistics
 
 const selfRing = new Ring();
-/** @type {Map<string, Ring>} */
-const rings = new Map();
+/** @type {WeakMap<import('./store.js').Person, Ring>} */
+const rings = new WeakMap();
 let talkingSince = 0;
 
-/** @param {string} id */
-function ringOf(id) {
-  const ring = rings.get(id) ?? new Ring();
-  rings.set(id, ring);
+/** @param {import('./store.js').Person} person */
+function ringOf(person) {
+  const ring = rings.get(person) ?? new Ring();
+  rings.set(person, ring);
   return ring;
 }
 
@@ -334,7 +354,7 @@ function tickLevels() {
   }
   for (const person of state.people.values()) {
     person.level = person.audioMuted ? 0 : byOwner.get(person.id) ?? 0;
-    person.speaking = ringOf(person.id).level(person.level, now) && !person.audioMuted;
+    person.speaking = ringOf(person).level(person.level, now) && !person.audioMuted;
     if (person.speaking) person.spokeAt = now;
   }
   const { self } = state;

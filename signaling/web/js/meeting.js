@@ -1,6 +1,6 @@
 // One stay in a room: signs in, enters, answers the focus' sessions, and writes the store.
 // It ends when it is left or lost; coming back is a new one (app.js).
-import { BridgeChannel, STATS_EVERY } from './net/bridge.js';
+import { BridgeChannel, STATS_EVERY, endpointStats } from './net/bridge.js';
 import { requestConference } from './net/focus.js';
 import { readOffer, readReason, readSources, sessionAccept, sessionTerminate, sourceChange } from './net/jingle.js';
 import { Room, resourceOf } from './net/muc.js';
@@ -58,6 +58,8 @@ export class Meeting {
     /** @type {(() => void)[]} what has to wait for the session */
     this.waiting = [];
     this.failures = 0;
+    /** @type {Set<'audio' | 'video' | 'desktop'>} what a moderator has switched off */
+    this.silenced = new Set();
     this.statsSentAt = Date.now();
     this.ended = false;
     /** @type {number | null} bit/s towards us, as the bridge says */
@@ -102,6 +104,7 @@ export class Meeting {
     if (this.ended) return;
     this.ended = true;
     this.closeSession();
+    this.room?.abandon();
     this.xmpp.close();
     tell();
   }
@@ -124,7 +127,11 @@ export class Meeting {
   /** Tells the room what has changed of oneself. */
   publish() {
     this.room?.update(this.ownPresence());
-    const { id, camera, screen } = this.store.state.self;
+    const { id, mic, camera, screen } = this.store.state.self;
+    for (const [what, on] of /** @type {const} */ ([['audio', mic.on], ['video', camera.on], ['desktop', screen.on]])) {
+      // the focus lets it through again only when it is told
+      if (on && this.silenced.delete(what)) this.room?.mute(id, what, false).catch(() => {});
+    }
     this.channel?.videoType(`${id}-v0`, camera.on && camera.track ? 'camera' : 'none');
     if (this.session?.screenLine) this.channel?.videoType(`${id}-v1`, screen.on ? 'desktop' : 'none');
   }
@@ -231,6 +238,7 @@ export class Meeting {
 
   /** After coming back: who is no longer in the room goes. */
   dropStale() {
+    this.slots.clear();
     for (const id of [...this.store.state.people.keys()]) {
       if (this.room?.present.has(id)) continue;
       this.store.state.people.delete(id);
@@ -264,6 +272,7 @@ export class Meeting {
   receiveMute(what, mute, iq) {
     this.mustBeFocus(iq);
     if (mute.textContent?.trim() === 'true') {
+      this.silenced.add(what);
       this.events.muted(what, nameOf(this.store, resourceOf(attr(mute, 'actor'))));
     }
     return null;
@@ -294,6 +303,7 @@ export class Meeting {
     if (action === 'session-terminate') {
       console.info('session ended by the focus:', readReason(jingle));
       this.closeSession();
+      this.slots.clear();
     } else if (action === 'source-add') this.addSources(readSources(jingle));
     else if (action === 'source-remove') this.removeSources(readSources(jingle));
     return null;
@@ -304,6 +314,7 @@ export class Meeting {
     const { room, store } = this;
     if (!room || this.ended) return;
     this.closeSession();
+    this.slots.clear();
     const session = new MediaSession(offer, room.nick, {
       slot: (ssrc, track) => this.slots.setTrack(ssrc, track),
       connected: () => this.mediaConnected(),
@@ -338,6 +349,7 @@ export class Meeting {
     });
   }
 
+  /** The pictures stay as they were last seen, until a new session begins. */
   closeSession() {
     this.session?.close();
     this.channel?.close();
@@ -346,7 +358,6 @@ export class Meeting {
     this.channel = null;
     this.accepted = false;
     this.waiting = [];
-    this.slots.clear();
     if (this.store.state.connection.media) this.store.set('connection', { media: false });
   }
 
@@ -469,17 +480,7 @@ export class Meeting {
   reportStats(stats) {
     if (Date.now() - this.statsSentAt < STATS_EVERY) return;
     this.statsSentAt = Date.now();
-    /** @param {number} bps */
-    const kbps = (bps) => Math.round(bps / 1000);
-    /** @param {number} share */
-    const percent = (share) => Math.round(share * 100);
-    this.channel?.send({
-      colibriClass: 'EndpointStats',
-      bitrate: { download: kbps(stats.down), upload: kbps(stats.up) },
-      packetLoss: { download: percent(stats.lossDown), upload: percent(stats.lossUp) },
-      connectionQuality: [5, 25, 40, 60, 100][stats.bars],
-      jvbRTT: stats.rtt,
-    });
+    this.channel?.send(endpointStats(stats));
   }
 
   /** @param {string} id @param {Partial<import('./store.js').Person>} change */

@@ -18,6 +18,7 @@
 //   'chat'        messages, unread count
 //   'view'        tile or speaker view, pinned source
 //   'devices'     the lists, the chosen ones
+//   'probe'       state.probe: the connection test before the meeting
 //   'stats'       once a second: state.stats
 //   'notice'      detail: Notice, an event for eyes and ears that is not a state
 //
@@ -154,6 +155,7 @@
  * @property {Devices} devices
  * @property {Map<string, number>} volumes 0 to 100 by person's id; absent is 100
  * @property {Stats | null} stats
+ * @property {import('./media/probe.js').Probe | 'running' | null} probe
  */
 
 /** @returns {Input} */
@@ -184,6 +186,7 @@ function initial() {
     devices: { mics: [], cameras: [], speakers: [], mic: '', camera: '', speaker: '' },
     volumes: new Map(),
     stats: null,
+    probe: null,
   };
 }
 

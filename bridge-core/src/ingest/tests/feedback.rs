@@ -5,12 +5,10 @@ use core::time::Duration;
 use crate::description::Feedback;
 use crate::error::Discard;
 use crate::id::Ssrc;
+use crate::ingest::scene::{AUDIO, RTX, Scene, TRANSPORT_ID, VIDEO};
 use crate::limits::{KEYFRAME_REQUEST_INTERVAL, MISSING_MAX, NACK_TRIES_MAX};
 
-use super::scene::{
-    AUDIO, DELTA_FRAME, KEYFRAME, PICTURE, REPEATED, RTX, SOUND, Scene, Sent, TRANSPORT_ID, Told,
-    VIDEO,
-};
+use super::scene::{DELTA_FRAME, KEYFRAME, PICTURE, REPEATED, SOUND, Sent, Told};
 
 #[test]
 fn a_lost_packet_is_asked_for_at_once_then_every_round_trip_until_it_comes() {
@@ -66,7 +64,7 @@ fn a_gap_too_long_to_mend_asks_for_a_keyframe_at_once() {
 
 #[test]
 fn sound_and_senders_without_nack_are_not_asked_again() {
-    let mut scene = Scene::with_feedback(&[]);
+    let mut scene = Scene::told_by(&[]);
     for sequence in [1, 5] {
         scene.send(SOUND.at(sequence)).unwrap();
         scene.send(PICTURE.at(sequence)).unwrap();
@@ -134,7 +132,7 @@ fn a_flood_of_wishes_reaches_the_sender_five_times_a_second() {
 
 #[test]
 fn fir_is_used_when_nothing_else_is_negotiated_and_counts_wishes() {
-    let mut scene = Scene::with_feedback(&[Feedback::CcmFir]);
+    let mut scene = Scene::told_by(&[Feedback::CcmFir]);
     scene.wish(1);
     assert_eq!(scene.told(), [Told::Fir(VIDEO[1], 1)]);
     scene.pass(200);
@@ -214,7 +212,7 @@ fn arrivals_are_told_for_all_streams_of_the_transport() {
 
 #[test]
 fn a_sender_without_transport_cc_is_told_the_bound() {
-    let mut scene = Scene::with_feedback(&[Feedback::Remb]);
+    let mut scene = Scene::told_by(&[Feedback::Remb]);
     scene.send(PICTURE.at(1)).unwrap();
     scene.pass(500);
     let told = scene.told();

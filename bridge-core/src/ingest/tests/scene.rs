@@ -2,47 +2,15 @@
 
 use core::time::Duration;
 
-use crate::description::{
-    Codec, Feedback, GroupSemantics, HeaderExtension, MediaDescription, MediaKind,
-    PayloadTypeDescription, SourceDescription, SsrcGroup, VideoType,
-};
+use crate::description::{Feedback, MediaKind, SourceDescription};
 use crate::error::Discard;
-use crate::id::{ConferenceId, EndpointId, EndpointKey, Key, PayloadType, SourceName, Ssrc};
-use crate::ingest::Ingest;
+use crate::id::{PayloadType, SourceName, Ssrc};
+use crate::ingest::scene::{AUDIO, FEEDBACK, OPUS, RTX, Scene, VIDEO, VP8, VP8_RTX};
 use crate::ingest::source::{Encoding, Source};
 use crate::limits::FEEDBACK_BYTES_MAX;
-use crate::map::MapSeed;
-use crate::packet::Pool;
-use crate::route::conference::{Conference, FeedbackSsrcs};
 use crate::rtcp::{CompoundWriter, RtcpPacket, SenderInfo, packets};
 use crate::rtp::RtpHeader;
 use crate::rtp::extension::ExtensionWriter;
-use crate::time::Time;
-
-/// A conference with one sender: sound on SSRC 10, pictures in three encodings on 21 to 23 with
-/// retransmissions on 31 to 33.
-pub(super) struct Scene {
-    pub(super) now: Time,
-    pub(super) conference: Conference,
-    pub(super) ingest: Ingest,
-    pub(super) pool: Pool,
-}
-
-pub(super) const AUDIO: Ssrc = Ssrc(10);
-
-pub(super) const VIDEO: [Ssrc; 3] = [Ssrc(21), Ssrc(22), Ssrc(23)];
-
-pub(super) const RTX: [Ssrc; 3] = [Ssrc(31), Ssrc(32), Ssrc(33)];
-
-pub(super) const OPUS: u8 = 111;
-
-pub(super) const VP8: u8 = 100;
-
-pub(super) const VP8_RTX: u8 = 96;
-
-pub(super) const LEVEL_ID: u8 = 1;
-
-pub(super) const TRANSPORT_ID: u8 = 5;
 
 pub(super) const KEYFRAME: [u8; 11] = [0x10, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 2, 0x68, 1];
 
@@ -116,105 +84,13 @@ impl Sent<'_> {
     }
 }
 
-pub(super) fn payload_type(id: u8, codec: Codec, feedback: &[Feedback]) -> PayloadTypeDescription {
-    PayloadTypeDescription {
-        id: PayloadType(id),
-        clock_rate: if codec == Codec::Opus { 48_000 } else { 90_000 },
-        codec,
-        channels: 1,
-        parameters: Vec::new(),
-        feedback: feedback.to_vec(),
-    }
-}
-
-pub(super) fn media(video_feedback: &[Feedback]) -> [MediaDescription; 2] {
-    let rtx = Codec::Rtx {
-        of: PayloadType(VP8),
-    };
-    let transport = (HeaderExtension::TransportSequence, TRANSPORT_ID);
-    [
-        MediaDescription {
-            kind: MediaKind::Audio,
-            payload_types: vec![payload_type(OPUS, Codec::Opus, &[])],
-            header_extensions: vec![(HeaderExtension::AudioLevel, LEVEL_ID), transport],
-        },
-        MediaDescription {
-            kind: MediaKind::Video,
-            payload_types: vec![
-                payload_type(VP8, Codec::Vp8, video_feedback),
-                payload_type(VP8_RTX, rtx, &[]),
-            ],
-            header_extensions: vec![transport],
-        },
-    ]
-}
-
-pub(super) fn source(name: &str, kind: MediaKind, ssrcs: &[Ssrc]) -> SourceDescription {
-    SourceDescription {
-        name: SourceName::new(name).unwrap(),
-        kind,
-        video_type: VideoType::Camera,
-        ssrcs: ssrcs.to_vec(),
-        groups: Vec::new(),
-    }
-}
-
-pub(super) fn sources() -> Vec<SourceDescription> {
-    let mut video = source("v0", MediaKind::Video, &[VIDEO, RTX].concat());
-    video.groups.push(SsrcGroup {
-        semantics: GroupSemantics::Simulcast,
-        ssrcs: VIDEO.to_vec(),
-    });
-    for (stream, rtx) in VIDEO.into_iter().zip(RTX) {
-        video.groups.push(SsrcGroup {
-            semantics: GroupSemantics::FlowIdentification,
-            ssrcs: vec![stream, rtx],
-        });
-    }
-    vec![source("a0", MediaKind::Audio, &[AUDIO]), video]
-}
-
-pub(super) fn endpoint(index: u32) -> EndpointKey {
-    EndpointKey(Key {
-        index,
-        generation: 0,
-    })
-}
-
 impl Scene {
     pub(super) fn new() -> Self {
-        Self::with_feedback(&[
-            Feedback::Nack,
-            Feedback::NackPli,
-            Feedback::CcmFir,
-            Feedback::TransportCc,
-            Feedback::Remb,
-        ])
+        Self::told_by(FEEDBACK)
     }
 
-    pub(super) fn with_feedback(feedback: &[Feedback]) -> Self {
-        let ssrcs = FeedbackSsrcs {
-            audio: Ssrc(1),
-            video: Ssrc(2),
-        };
-        let id = ConferenceId::new("room").unwrap();
-        let mut conference = Conference::new(id, ssrcs, MapSeed::new(1));
-        conference.join(endpoint(0));
-        let id = EndpointId::new("sender").unwrap();
-        let mut ingest = Ingest::new(endpoint(0), id, 30_000_000);
-        let mut pool = Pool::new(2_048);
-        for description in media(feedback) {
-            ingest.set_media(&description).unwrap();
-        }
-        ingest
-            .set_sources(&mut conference, &sources(), &mut pool)
-            .unwrap();
-        Self {
-            now: Time::from_millis(1_000),
-            conference,
-            ingest,
-            pool,
-        }
+    pub(super) fn told_by(feedback: &[Feedback]) -> Self {
+        Self::with_feedback(feedback).unwrap()
     }
 
     pub(super) fn pass(&mut self, millis: u64) {
@@ -225,15 +101,6 @@ impl Scene {
         self.send_bytes(&sent.bytes())
     }
 
-    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Discard> {
-        let header = RtpHeader::parse(bytes)?;
-        let mut packet = self.pool.take();
-        packet.fill(bytes);
-        let (conference, pool) = (&mut self.conference, &mut self.pool);
-        self.ingest
-            .handle_rtp(self.now, packet, &header, conference, pool)
-    }
-
     pub(super) fn send_rtcp(
         &mut self,
         write: impl FnOnce(&mut CompoundWriter<'_>),
@@ -242,11 +109,7 @@ impl Scene {
         let mut writer = CompoundWriter::new(&mut bytes);
         write(&mut writer);
         let length = writer.len();
-        for packet in packets(&bytes[..length]) {
-            let conference = &mut self.conference;
-            self.ingest.handle_rtcp(self.now, &packet?, conference)?;
-        }
-        Ok(())
+        self.send_rtcp_bytes(&bytes[..length])
     }
 
     pub(super) fn sender_report(
@@ -275,26 +138,13 @@ impl Scene {
         &mut self.source("v0").encodings[encoding]
     }
 
-    pub(super) fn wish(&mut self, encoding: usize) {
-        let name = SourceName::new("v0").unwrap();
-        let key = self.conference.named(&name).unwrap();
-        self.conference.request_keyframe(self.now, key, encoding);
-        while self.conference.urgent.pop().is_some() {
-            self.ingest.wake(self.now);
-        }
-    }
-
     /// Everything that the sender is told now, but for empty reports and names.
     pub(super) fn told(&mut self) -> Vec<Told> {
         let mut told = Vec::new();
         let mut out = [0; FEEDBACK_BYTES_MAX];
-        let (conference, pool) = (&mut self.conference, &mut self.pool);
-        while let Some(length) = self
-            .ingest
-            .poll_feedback(self.now, conference, pool, &mut out)
-        {
-            assert!(length > 0 && length <= out.len());
-            told.extend(packets(&out[..length]).filter_map(|packet| Told::read(packet.unwrap())));
+        while let Some(compound) = self.poll(&mut out) {
+            assert!(!compound.is_empty());
+            told.extend(packets(compound).filter_map(|packet| Told::read(packet.unwrap())));
         }
         if let Some(deadline) = self.ingest.deadline() {
             assert!(deadline > self.now, "nothing is due after a poll");
@@ -341,4 +191,8 @@ impl Told {
             other => panic!("{other:?}"),
         }
     }
+}
+
+pub(super) fn source(name: &str, kind: MediaKind, ssrcs: &[Ssrc]) -> SourceDescription {
+    crate::ingest::scene::source(name, kind, ssrcs).unwrap()
 }

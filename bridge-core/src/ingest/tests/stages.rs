@@ -4,15 +4,15 @@ use crate::description::MediaKind;
 use crate::error::{Discard, Error};
 use crate::id::{EndpointId, Ssrc};
 use crate::ingest::Ingest;
+use crate::ingest::scene::{
+    AUDIO, LEVEL_ID, OPUS, RTX, Scene, TRANSPORT_ID, VIDEO, VP8, VP8_RTX, endpoint, media, sources,
+};
 use crate::ingest::store::Entry;
 use crate::limits::{HISTORY_PACKETS_MAX, SILENT_PACKETS_MAX};
 use crate::packet::Packet;
 use crate::rtp::RtpHeader;
 
-use super::scene::{
-    AUDIO, DELTA_FRAME, KEYFRAME, LEVEL_ID, OPUS, PICTURE, REPEATED, RTX, SOUND, Scene, Sent,
-    TRANSPORT_ID, VIDEO, VP8, VP8_RTX, endpoint, media, source, sources,
-};
+use super::scene::{DELTA_FRAME, KEYFRAME, PICTURE, REPEATED, SOUND, Sent, source};
 
 #[test]
 fn packets_wait_under_their_source_in_the_order_of_arrival() {
@@ -246,7 +246,7 @@ fn what_a_moderator_muted_is_neither_forwarded_nor_missed() {
     let mute = (Some(true), Some(true));
     let conference = &mut scene.conference;
     scene.ingest.force_mute(conference, mute.0, mute.1);
-    let mut more = sources();
+    let mut more = sources().unwrap();
     more.push(source("v1", MediaKind::Video, &[Ssrc(50)]));
     let result = scene.ingest.set_sources(conference, &more, &mut scene.pool);
     assert!(result.is_ok());

@@ -76,6 +76,7 @@ export class BoshTransport {
     const kids = this.queue.splice(0);
     const last = this.body({ type: 'terminate' }, ...kids);
     this.stop();
+    this.refuse('closed');
     void fetch(this.url, this.request(last, null)).catch(() => {});
   }
 
@@ -166,9 +167,14 @@ export class BoshTransport {
   end(why) {
     if (!this.open_) return;
     this.stop();
+    this.refuse(why);
+    this.onclose(why);
+  }
+
+  /** @param {string} why */
+  refuse(why) {
     this.waiting?.reject(new Error(why));
     this.waiting = null;
-    this.onclose(why);
   }
 
   stop() {

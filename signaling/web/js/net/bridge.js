@@ -28,6 +28,21 @@ export function receiverConstraints({ heights, onStage }) {
   };
 }
 
+/** What the others are told of this connection. @param {import('../media/stats.js').Stats} stats */
+export function endpointStats({ down, up, lossDown, lossUp, bars, rtt }) {
+  /** @param {number} bps */
+  const kbps = (bps) => Math.round(bps / 1000);
+  /** @param {number} share */
+  const percent = (share) => Math.round(share * 100);
+  return {
+    colibriClass: 'EndpointStats',
+    bitrate: { download: kbps(down), upload: kbps(up) },
+    packetLoss: { download: percent(lossDown), upload: percent(lossUp) },
+    connectionQuality: [5, 25, 40, 60, 100][bars],
+    jvbRTT: rtt,
+  };
+}
+
 export class BridgeChannel {
   /**
    * @param {string} url

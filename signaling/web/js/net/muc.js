@@ -122,6 +122,12 @@ export class Room {
     });
   }
 
+  /** The connection is gone: who waits to be in is told. */
+  abandon() {
+    this.joining?.reject(new StanzaError('closed'));
+    this.joining = null;
+  }
+
   leave() {
     this.xmpp.send(xml('presence', {
       xmlns: NS.client, to: `${this.jid}/${this.nick}`, type: 'unavailable',

@@ -67,11 +67,12 @@ function payloadLines(p) {
   return out;
 }
 
-/** @param {{ id: number, uri: string }[]} extensions */
-function ridExtension(extensions) {
-  if (extensions.some((e) => e.uri === RID_URI)) return [];
+/** The RID extension, with an id that no medium uses: Firefox keeps one table for them all. @param {Offer} offer */
+function ridExtension({ media }) {
+  const used = [...media.audio.extensions, ...media.video.extensions];
+  if (used.some((e) => e.uri === RID_URI)) return [];
   for (let id = 1; id < 15; id++) {
-    if (!extensions.some((e) => e.id === id)) return [`a=extmap:${id} ${RID_URI}`];
+    if (!used.some((e) => e.id === id)) return [`a=extmap:${id} ${RID_URI}`];
   }
   return [];
 }
@@ -101,7 +102,7 @@ function mediaLines(offer, line, index) {
     'a=rtcp-mux',
     ...(mixed ? ['a=extmap-allow-mixed'] : []),
     ...extensions.map((e) => `a=extmap:${e.id} ${clean(e.uri)}`),
-    ...(line.rids ? ridExtension(extensions) : []),
+    ...(line.rids ? ridExtension(offer) : []),
     ...payloads.flatMap(payloadLines),
     ...(line.direction === 'sendrecv' || line.direction === 'sendonly' ? ssrcLines(line) : []),
     ...(line.rids ? ['a=rid:1 recv', 'a=rid:2 recv', 'a=rid:3 recv', 'a=simulcast:recv 1;2;3'] : []),

@@ -55,6 +55,7 @@ export class WebSocketTransport {
 
   close() {
     const socket = this.detach();
+    this.refuse('closed');
     if (!socket) return;
     if (socket.readyState === WebSocket.OPEN) socket.send(xml('close', { xmlns: NS.framing }).text);
     socket.close();
@@ -96,9 +97,14 @@ export class WebSocketTransport {
     const socket = this.detach();
     if (!socket) return;
     socket.close();
+    this.refuse(why);
+    this.onclose(why);
+  }
+
+  /** @param {string} why */
+  refuse(why) {
     this.waiting?.reject(new Error(why));
     this.waiting = null;
-    this.onclose(why);
   }
 
   detach() {

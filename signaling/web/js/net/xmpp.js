@@ -74,7 +74,8 @@ export class Xmpp {
     this.pending = new Map();
     /** @type {Map<string, IqHandler>} by `namespace name` of the payload */
     this.handlers = new Map();
-    /** @type {((stanza: Element) => void) | null} takes the next stanza, while signing in */
+    /** @type {{ resolve: (e: Element) => void, reject: (e: Error) => void } | null} takes the next
+     * stanza, while signing in */
     this.next = null;
     this.lastHeard = 0;
     this.missedPings = 0;
@@ -155,7 +156,10 @@ export class Xmpp {
   nextStanza() {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => { this.next = null; reject(new Error('no answer')); }, IQ_TIMEOUT);
-      this.next = (stanza) => { clearTimeout(timer); resolve(stanza); };
+      this.next = {
+        resolve: (stanza) => { clearTimeout(timer); resolve(stanza); },
+        reject: (e) => { clearTimeout(timer); reject(e); },
+      };
     });
   }
 
@@ -166,7 +170,7 @@ export class Xmpp {
     if (this.next) {
       const next = this.next;
       this.next = null;
-      next(stanza);
+      next.resolve(stanza);
     } else if (stanza.localName === 'iq') this.receiveIq(stanza);
     else if (stanza.localName === 'presence') this.onpresence(stanza);
     else if (stanza.localName === 'message') this.onmessage(stanza);
@@ -230,6 +234,8 @@ export class Xmpp {
   /** @param {string} why */
   release(why) {
     clearInterval(this.pinger);
+    this.next?.reject(new StanzaError(why));
+    this.next = null;
     for (const { reject } of this.pending.values()) reject(new StanzaError(why));
     this.pending.clear();
   }
