@@ -1,9 +1,9 @@
 //! Measures each encoding: bit rate of the last second, and whether it is sent at all.
 //!
 //! A sender stops a simulcast encoding when its bandwidth or processor does not suffice; receivers
-//! must then be given another one, soon. But a source may be slow by nature (a still screen comes at
-//! about one frame a second), so silence counts only when other encodings go on meanwhile. When all
-//! are silent there is nothing to fall back to, and they are given more time.
+//! must then be given another one, soon. But a source may be slow by nature (a still screen comes
+//! at about one frame a second), so silence counts only when other encodings go on meanwhile. When
+//! all are silent there is nothing to fall back to, and they are given more time.
 
 use core::time::Duration;
 

@@ -157,11 +157,6 @@ impl Ingest {
         Ok(())
     }
 
-    /// What the endpoint sends.
-    pub(crate) fn sources(&self) -> &[SourceKey] {
-        &self.sources
-    }
-
     /// Stops or lets through what the endpoint sends; `None` leaves a kind as it is.
     pub(crate) fn force_mute(
         &mut self,

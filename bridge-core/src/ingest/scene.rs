@@ -95,7 +95,7 @@ impl Scene {
 
     /// Wishes for a keyframe, and tells the sender's ingest as the engine does.
     pub(super) fn wish(&mut self, encoding: usize) {
-        let keys = self.ingest.sources().to_vec();
+        let keys = self.ingest.sources.clone();
         for key in keys {
             self.conference.request_keyframe(self.now, key, encoding);
         }

@@ -42,11 +42,6 @@ impl DominantSpeaker {
         }
     }
 
-    /// Who dominates now.
-    pub(crate) const fn dominant(&self) -> Option<EndpointKey> {
-        self.dominant
-    }
-
     /// All endpoints: the most recent dominant speakers first, then the others as they joined.
     pub(crate) fn order(&self) -> &[EndpointKey] {
         &self.order
@@ -505,7 +500,7 @@ mod tests {
         use Doing::{Away, Listening, Speaking};
         let mut speaker = conference(2);
         play(&mut speaker, 0, 5_000, &[Speaking, Listening]);
-        assert_eq!(speaker.dominant(), Some(endpoint(0)));
+        assert_eq!(speaker.dominant, Some(endpoint(0)));
         let changes = play(&mut speaker, 5_000, 3_000, &[Away, Speaking]);
         assert!(matches!(changes[..], [(..=7_000, 1)]), "{changes:?}");
     }
@@ -515,9 +510,9 @@ mod tests {
         use Doing::{Away, Listening, Speaking};
         let mut speaker = conference(3);
         play(&mut speaker, 0, 5_000, &[Speaking, Listening, Speaking]);
-        assert_eq!(speaker.dominant(), Some(endpoint(0)));
+        assert_eq!(speaker.dominant, Some(endpoint(0)));
         speaker.leave(endpoint(0));
-        assert_eq!(speaker.dominant(), None);
+        assert_eq!(speaker.dominant, None);
         let changes = play(&mut speaker, 5_000, 400, &[Away, Listening, Speaking]);
         assert!(matches!(changes[..], [(_, 2)]), "{changes:?}");
         assert_eq!(speaker.order(), [endpoint(2), endpoint(1)]);
