@@ -2,7 +2,7 @@
 //!
 //! `rxml` refuses what RFC 6120, section 11 forbids: DTD, entities, processing instructions and
 //! comments. Here are the bounds on top: bytes, depth, attributes and elements of one stanza.
-//! Bytes are counted before they are parsed; nothing of a stanza is kept after an error.
+//! The parser never gets more bytes than the stanza may have; nothing is kept after an error.
 
 use core::fmt;
 
@@ -103,29 +103,30 @@ impl Reader {
             if self.open && self.spent == 0 {
                 *input = input.trim_ascii_start(); // white space between stanzas keeps alive
             }
-            let before = input.len();
-            let event = match self.parser.parse(input, false) {
-                Ok(event) => event,
-                Err(EndOrError::NeedMoreData) => {
-                    self.spend(before.saturating_sub(input.len()))?;
-                    return Ok(None);
-                }
+            // The parser is given no more than the stanza may still have, and one byte to tell.
+            let left = self
+                .tree
+                .limits
+                .bytes
+                .saturating_sub(self.spent)
+                .saturating_add(1);
+            let (mut piece, _) = input.split_at(left.min(input.len()));
+            let given = piece.len();
+            let parsed = self.parser.parse(&mut piece, false);
+            let used = given.saturating_sub(piece.len());
+            *input = input.get(used..).unwrap_or_default();
+            self.spent = self.spent.saturating_add(used);
+            if self.spent > self.tree.limits.bytes {
+                return Err(XmlError::TooLarge);
+            }
+            let event = match parsed {
+                Ok(Some(event)) => event,
+                Ok(None) | Err(EndOrError::NeedMoreData) => return Ok(None),
                 Err(EndOrError::Error(error)) => return Err(refuse(error)),
             };
-            self.spend(before.saturating_sub(input.len()))?;
-            let Some(event) = event else { return Ok(None) };
             if let Some(event) = self.take(event)? {
                 return Ok(Some(event));
             }
-        }
-    }
-
-    fn spend(&mut self, bytes: usize) -> Result<(), XmlError> {
-        self.spent = self.spent.saturating_add(bytes);
-        if self.spent > self.tree.limits.bytes {
-            Err(XmlError::TooLarge)
-        } else {
-            Ok(())
         }
     }
 
@@ -182,8 +183,8 @@ pub fn read_document(bytes: &[u8], limits: XmlLimits) -> Result<Element, XmlErro
 
 fn parser(limits: XmlLimits) -> Parser {
     let mut options = Options::default();
-    // A token longer than the stanza may be cannot be valid; the byte bound ends it before.
-    options.max_token_length = limits.bytes.max(MIN_TOKEN);
+    // A token is part of a stanza, whose own bound is to be the one that is met.
+    options.max_token_length = limits.bytes.saturating_add(2);
     Parser::with_options(options)
 }
 
@@ -259,9 +260,6 @@ impl Tree {
         }
     }
 }
-
-/// Shortest token bound, so that a tiny byte limit still reports itself and not a token error.
-const MIN_TOKEN: usize = 1024;
 
 #[cfg(test)]
 mod tests {

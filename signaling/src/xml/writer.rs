@@ -55,11 +55,15 @@ fn write_head(element: &Element, default: &str, out: &mut String) {
     } else if element.namespace != default {
         write_attribute("xmlns", &element.namespace, out);
     }
+    let mut is_xmpp_declared = false;
     for (index, (name, value)) in element.attributes.iter().enumerate() {
         match name.strip_prefix('{').and_then(|name| name.split_once('}')) {
             None => write_attribute(name, value, out),
             Some((ns::XBOSH, local)) => {
-                write_attribute("xmlns:xmpp", ns::XBOSH, out);
+                if !is_xmpp_declared {
+                    write_attribute("xmlns:xmpp", ns::XBOSH, out);
+                    is_xmpp_declared = true;
+                }
                 write_attribute(&format!("xmpp:{local}"), value, out);
             }
             Some((namespace, local)) => {
@@ -157,6 +161,9 @@ mod tests {
             .with("a", nasty)
             .with("xml:lang", "en")
             .with("{urn:p}q", nasty)
+            .with("{urn:p}r", "")
+            .with("{urn:xmpp:xbosh}s", "1")
+            .with("{urn:xmpp:xbosh}t", "2")
             .text(nasty)
             .child(Element::new("c", "urn:\"<c>").text("x"));
         let text = to_string(&element);
