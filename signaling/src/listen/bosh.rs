@@ -4,7 +4,7 @@
 //! answers. Answers are always 200 with a body, also those that end a session: clients retry on
 //! other statuses.
 
-mod window;
+pub(crate) mod window;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -10,6 +10,7 @@ use rxml::error::EndOrError;
 use rxml::{Event, Options, Parse, Parser, WithOptions, XMLNS_XML};
 
 use super::element::{Element, Node};
+use super::ns;
 
 /// The bounds of one stanza (or one document).
 #[derive(Clone, Copy, Debug)]
@@ -182,10 +183,12 @@ pub fn read_document(bytes: &[u8], limits: XmlLimits) -> Result<Element, XmlErro
 }
 
 fn parser(limits: XmlLimits) -> Parser {
-    let mut options = Options::default();
     // A token is part of a stanza, whose own bound is to be the one that is met.
-    options.max_token_length = limits.bytes.saturating_add(2);
-    Parser::with_options(options)
+    let max_token_length = limits.bytes.saturating_add(2);
+    Parser::with_options(Options {
+        max_token_length,
+        ..Options::default()
+    })
 }
 
 const fn refuse(error: rxml::Error) -> XmlError {
@@ -224,6 +227,9 @@ impl Tree {
                 {
                     return Err(XmlError::TooLarge);
                 }
+                if !may_be_inside(namespace.as_str()) && !self.stack.is_empty() {
+                    return Err(XmlError::Restricted);
+                }
                 let mut element = Element::new(&name, namespace.as_str());
                 for ((namespace, name), value) in attributes {
                     let name = match namespace.as_str() {
@@ -236,6 +242,7 @@ impl Tree {
                 self.stack.push(element);
                 Ok(None)
             }
+            Event::Text(_, text) if text.is_empty() => Ok(None),
             Event::Text(_, text) => {
                 if let Some(parent) = self.stack.last_mut() {
                     match parent.children.last_mut() {
@@ -259,6 +266,13 @@ impl Tree {
             }
         }
     }
+}
+
+/// Whether elements of this namespace may stand inside others. Strophe ends its connection at a
+/// stream error however deep, so nobody gets to pass one on; XML's own namespace is no default
+/// namespace, so an element of it could not be written.
+fn may_be_inside(namespace: &str) -> bool {
+    namespace != ns::STREAM && namespace != XMLNS_XML
 }
 
 #[cfg(test)]

@@ -57,7 +57,10 @@ fn write_head(element: &Element, default: &str, out: &mut String) {
     }
     let mut is_xmpp_declared = false;
     for (index, (name, value)) in element.attributes.iter().enumerate() {
-        match name.strip_prefix('{').and_then(|name| name.split_once('}')) {
+        match name
+            .strip_prefix('{')
+            .and_then(|name| name.rsplit_once('}'))
+        {
             None => write_attribute(name, value, out),
             Some((ns::XBOSH, local)) => {
                 if !is_xmpp_declared {
@@ -164,6 +167,7 @@ mod tests {
             .with("{urn:p}r", "")
             .with("{urn:xmpp:xbosh}s", "1")
             .with("{urn:xmpp:xbosh}t", "2")
+            .with("{urn:{p}}r", "")
             .text(nasty)
             .child(Element::new("c", "urn:\"<c>").text("x"));
         let text = to_string(&element);

@@ -14,7 +14,7 @@ pub mod jid;
 
 mod pending;
 
-mod router;
+pub(crate) mod router;
 
 pub mod sasl;
 

@@ -1,7 +1,5 @@
 //! Starts a server for tests and connects clients to it over real sockets.
 
-#![expect(dead_code, reason = "each test file uses a part of it")]
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -17,13 +15,13 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// A server on a free port of loopback.
-pub struct Server {
-    pub handle: XmppHandle,
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) handle: XmppHandle,
+    pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    pub async fn start(config: XmppConfig) -> Self {
+    pub(crate) async fn start(config: XmppConfig) -> Self {
         let handle = XmppServer::start(config);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,11 +38,11 @@ impl Server {
     }
 
     /// A WebSocket, not logged in.
-    pub async fn socket(&self) -> Client {
+    pub(crate) async fn socket(&self) -> Client {
         self.try_socket(Some("xmpp")).await.unwrap()
     }
 
-    pub async fn try_socket(&self, protocol: Option<&str>) -> Option<Client> {
+    pub(crate) async fn try_socket(&self, protocol: Option<&str>) -> Option<Client> {
         let url = format!("ws://{}/xmpp-websocket?room=r", self.address);
         let mut request = url.into_client_request().unwrap();
         if let Some(protocol) = protocol {
@@ -61,7 +59,7 @@ impl Server {
     }
 
     /// A WebSocket that is logged in.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let mut client = self.socket().await;
         client.log_in().await;
         client
@@ -69,21 +67,22 @@ impl Server {
 }
 
 /// A client over WebSocket.
-pub struct Client {
-    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub jid: String,
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) jid: String,
 }
 
-pub const OPEN: &str =
+pub(crate) const OPEN: &str =
     "<open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" to=\"meet.jitsi\" version=\"1.0\"/>";
 
-pub const AUTH: &str = "<auth xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\" mechanism=\"ANONYMOUS\"/>";
+pub(crate) const AUTH: &str =
+    "<auth xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\" mechanism=\"ANONYMOUS\"/>";
 
-pub const BIND: &str = "<iq xmlns=\"jabber:client\" id=\"_bind_auth_2\" type=\"set\">\
+pub(crate) const BIND: &str = "<iq xmlns=\"jabber:client\" id=\"_bind_auth_2\" type=\"set\">\
                         <bind xmlns=\"urn:ietf:params:xml:ns:xmpp-bind\"/></iq>";
 
 impl Client {
-    pub async fn log_in(&mut self) {
+    pub(crate) async fn log_in(&mut self) {
         for (text, answers) in [(OPEN, 2), (AUTH, 1), (OPEN, 2), (BIND, 1)] {
             self.send(text).await;
             for _ in 0..answers {
@@ -96,16 +95,16 @@ impl Client {
     }
 
     /// The nick that this client has in a room.
-    pub fn nick(&self) -> &str {
+    pub(crate) fn nick(&self) -> &str {
         &self.jid[..8]
     }
 
-    pub async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.unwrap();
     }
 
     /// The next frame of text; `None` when the connection is closed.
-    pub async fn text(&mut self) -> Option<String> {
+    pub(crate) async fn text(&mut self) -> Option<String> {
         let next = async {
             loop {
                 match self.socket.next().await {
@@ -120,18 +119,18 @@ impl Client {
             .expect("an answer in time")
     }
 
-    pub async fn element(&mut self) -> Option<Element> {
+    pub(crate) async fn element(&mut self) -> Option<Element> {
         self.text().await.map(|text| parse(&text))
     }
 }
 
 /// The address in the answer to a bind request.
-pub fn bound(answer: &Element) -> String {
+pub(crate) fn bound(answer: &Element) -> String {
     let bind = answer.find("bind", ns::BIND).expect("a bind result");
     bind.find("jid", ns::BIND).expect("an address").own_text()
 }
 
-pub fn parse(text: &str) -> Element {
+pub(crate) fn parse(text: &str) -> Element {
     let limits = XmlLimits {
         bytes: 1 << 20,
         depth: 64,
@@ -142,14 +141,14 @@ pub fn parse(text: &str) -> Element {
 }
 
 /// Stanzas as a test writes them: in `jabber:client` unless they say otherwise.
-pub fn stanzas(text: &str) -> Vec<Element> {
+pub(crate) fn stanzas(text: &str) -> Vec<Element> {
     let text = format!("<all xmlns=\"jabber:client\">{text}</all>");
     parse(&text).elements().cloned().collect()
 }
 
-pub fn write(element: &Element) -> String {
+pub(crate) fn write(element: &Element) -> String {
     writer::to_string(element)
 }
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

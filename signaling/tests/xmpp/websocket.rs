@@ -1,13 +1,11 @@
 //! Talks to the WebSocket door with a real client: framing, limits, silence, slow readers.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{AUTH, BIND, OPEN, PATIENCE, Server};
 use futures_util::StreamExt;
 use signaling::xml::{Element, ns};
 use signaling::xmpp::{XmppConfig, XmppCounter};
-use support::{AUTH, BIND, OPEN, PATIENCE, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -155,7 +153,9 @@ async fn who_is_silent_is_pinged_and_leaves_when_nothing_comes_back() {
     focus.receiver.recv().await.unwrap();
     let nick = client.nick().to_owned();
     client
-        .send(&support::write(&join(format!("r@muc.meet.jitsi/{nick}"))))
+        .send(&crate::support::write(&join(format!(
+            "r@muc.meet.jitsi/{nick}"
+        ))))
         .await;
     focus.receiver.recv().await.unwrap();
     // A client that reads answers pings by itself and stays; this one stops reading.

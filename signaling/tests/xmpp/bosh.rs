@@ -1,13 +1,11 @@
 //! Talks to the BOSH door with raw HTTP: order, repetition, waiting, the end of a session.
 
-mod support;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{AUTH, BIND, PATIENCE, Server, parse};
 use signaling::xml::{Element, ns};
 use signaling::xmpp::{XmppConfig, XmppCounter};
-use support::{AUTH, BIND, PATIENCE, Server, parse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -82,7 +80,7 @@ impl Bosh {
         bosh.ask("", AUTH).await;
         bosh.ask(RESTART, "").await;
         let answer = bosh.ask("", BIND).await;
-        let jid = support::bound(answer.payload().unwrap());
+        let jid = crate::support::bound(answer.payload().unwrap());
         (bosh, jid)
     }
 }
@@ -121,7 +119,7 @@ async fn a_client_logs_in_and_speaks() {
     let features = restarted.find("features", ns::STREAM).unwrap();
     assert!(features.find("bind", ns::BIND).is_some());
     let bound = bosh.ask("", BIND).await;
-    let jid = support::bound(bound.payload().unwrap());
+    let jid = crate::support::bound(bound.payload().unwrap());
     let origin = server.handle.origin(&jid).unwrap();
     assert_eq!(origin.url.as_deref(), Some("ws://localhost:5280"));
     let answer = bosh.ask("", PING).await;
@@ -220,12 +218,17 @@ async fn a_page_that_closes_says_so_by_beacon() {
     focus.receiver.recv().await.unwrap();
     let (mut bosh, jid) = Bosh::log_in(&server).await;
     let room = format!("r@muc.meet.jitsi/{}", &jid[..8]);
-    bosh.ask("", &support::write(&join(room.clone()))).await;
+    bosh.ask("", &crate::support::write(&join(room.clone())))
+        .await;
     focus.receiver.recv().await.unwrap();
     let gone = Element::new("presence", ns::CLIENT)
         .with("type", "unavailable")
         .with("to", room);
-    let body = bosh.body(bosh.rid + 1, "type=\"terminate\"", &support::write(&gone));
+    let body = bosh.body(
+        bosh.rid + 1,
+        "type=\"terminate\"",
+        &crate::support::write(&gone),
+    );
     let (head, answer) = http(bosh.address, "POST", "text/plain;charset=UTF-8", &body).await;
     assert!(head.starts_with("HTTP/1.1 200"));
     assert_eq!(condition(&parse(&answer)), Some(""));

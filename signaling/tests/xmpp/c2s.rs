@@ -1,13 +1,11 @@
 //! Talks to the TCP door with raw bytes: the stream, its restart, and what ends it.
 
-mod support;
-
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::support::PATIENCE;
 use signaling::listen::c2s;
 use signaling::xmpp::{XmppConfig, XmppCounter, XmppHandle, XmppServer};
-use support::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

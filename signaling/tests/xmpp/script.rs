@@ -7,15 +7,13 @@
 //! its children and no others; an attribute or a text `*` may be anything, a child `<etc/>` allows
 //! for more children.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use crate::support::{Client, PATIENCE, Server, stanzas, write};
 use signaling::xml::Element;
 use signaling::xmpp::{Link, XmppConfig};
-use support::{Client, PATIENCE, Server, stanzas, write};
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
