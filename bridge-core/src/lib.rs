@@ -68,4 +68,5 @@ pub use dtls::DtlsVersion;
 pub use error::{Discard, Error, Result};
 pub use event::Event;
 pub use id::{ConferenceId, EndpointAddress, EndpointId, SourceName};
+pub use stats::BridgeStats;
 pub use time::Time;

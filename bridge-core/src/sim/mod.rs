@@ -28,7 +28,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::command::{Command, EndpointOptions, Reply, Ticket};
 use crate::config::{EngineConfig, LocalAddress};
-use crate::description::IceRole;
+use crate::description::{IceRole, TransportDescription};
 use crate::dtls::{Certificate, DtlsVersion};
 use crate::engine::{Engine, Input, Path};
 use crate::error::{Error, Result};
@@ -95,6 +95,8 @@ pub struct Simulation {
     replies: BTreeMap<Ticket, Result<Reply>>,
     events: Vec<(Time, Event)>,
     trace: DefaultHasher,
+    strangers: BTreeMap<SocketAddr, u64>,
+    tapped: Option<(NodeId, Vec<Vec<u8>>)>,
     bridge_address: SocketAddr,
 }
 
@@ -154,6 +156,8 @@ impl Simulation {
             replies: BTreeMap::new(),
             events: Vec::new(),
             trace: DefaultHasher::new(),
+            strangers: BTreeMap::new(),
+            tapped: None,
             bridge_address,
             random,
         }
@@ -342,6 +346,40 @@ impl Simulation {
         self.trace.finish()
     }
 
+    /// Lets a participant answer the bridge's new end of the transport with a new end of its own.
+    ///
+    /// # Errors
+    /// By what is wrong with the bridge's.
+    pub fn restart_ice(
+        &mut self,
+        node: NodeId,
+        transport: &TransportDescription,
+    ) -> Result<TransportDescription> {
+        let now = self.now;
+        let peer = self.peer_mut(node);
+        peer.restart_ice(now, transport)?;
+        Ok(peer.description())
+    }
+
+    /// Begins to copy what a participant sends.
+    pub fn tap(&mut self, node: NodeId) {
+        self.tapped = Some((node, Vec::new()));
+    }
+
+    /// What the tapped participant has sent since then; the tap ends.
+    pub fn tapped(&mut self) -> Vec<Vec<u8>> {
+        self.tapped
+            .take()
+            .map(|(_, datagrams)| datagrams)
+            .unwrap_or_default()
+    }
+
+    /// How many media packets the bridge has sent to an address that is no participant's.
+    #[must_use]
+    pub fn media_sent_to(&self, stranger: SocketAddr) -> u64 {
+        self.strangers.get(&stranger).copied().unwrap_or(0)
+    }
+
     /// Lets a datagram of a stranger's making arrive at the bridge, now.
     pub fn inject(&mut self, from: SocketAddr, bytes: &[u8]) {
         let path = Path {
@@ -413,6 +451,9 @@ impl Simulation {
             (self.now.as_nanos(), path.remote, bytes).hash(&mut self.trace);
             let to = self.by_address.get(&path.remote).copied();
             let Some((to, node)) = to.and_then(|to| Some((to, self.peers.get_mut(to.0)?))) else {
+                if bytes.first().is_some_and(|first| *first >= 128) {
+                    *self.strangers.entry(path.remote).or_default() += 1;
+                }
                 continue;
             };
             let back = Path {
@@ -472,12 +513,17 @@ impl Simulation {
     /// Sends what the peers have ready.
     fn send_of_peers(&mut self) {
         let bridge = NodeId(usize::MAX);
-        for node in &mut self.peers {
+        for (number, node) in self.peers.iter_mut().enumerate() {
             let path = Path {
                 remote: node.address,
                 local: None,
             };
             while let Some((to, packet)) = node.peer.poll() {
+                if let Some((tapped, datagrams)) = &mut self.tapped
+                    && tapped.0 == number
+                {
+                    datagrams.push(packet.bytes().to_vec());
+                }
                 if to.remote == self.bridge_address {
                     self.network
                         .send(self.now, &mut node.up, bridge, path, packet.bytes());

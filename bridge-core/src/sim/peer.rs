@@ -59,6 +59,10 @@ pub struct PeerOptions {
     pub profile: SrtpProfile,
     /// A real DTLS handshake; `None` is a scripted one.
     pub dtls: Option<DtlsVersion>,
+    /// Whether it asks for a keyframe every 50 ms.
+    pub begs_for_keyframes: bool,
+    /// Whether it announces another certificate than it shows.
+    pub false_fingerprint: bool,
 }
 
 impl Default for PeerOptions {
@@ -73,6 +77,8 @@ impl Default for PeerOptions {
             dtls_client: true,
             profile: SrtpProfile::AeadAes128Gcm,
             dtls: None,
+            begs_for_keyframes: false,
+            false_fingerprint: false,
         }
     }
 }
@@ -253,7 +259,11 @@ impl Peer {
     /// Its end of the transport.
     #[must_use]
     pub fn description(&self) -> TransportDescription {
-        let mut description = self.transport.description(&self.handshaker.fingerprint());
+        let mut fingerprint = self.handshaker.fingerprint();
+        if self.options.false_fingerprint {
+            fingerprint.value.reverse();
+        }
+        let mut description = self.transport.description(&fingerprint);
         description.setup = if self.options.dtls_client {
             crate::description::Setup::Active
         } else {
@@ -276,6 +286,15 @@ impl Peer {
         self.transport.set_remote(now, &remote)?;
         self.drive(now);
         Ok(())
+    }
+
+    /// Makes new ICE credentials, and learns the bridge's new ones.
+    ///
+    /// # Errors
+    /// By what is wrong with them.
+    pub(super) fn restart_ice(&mut self, now: Time, remote: &TransportDescription) -> Result<()> {
+        self.transport.restart_ice(now)?;
+        self.connect(now, remote)
     }
 
     /// What it can send and receive.
@@ -517,7 +536,8 @@ impl Peer {
             if receiver.is_video && self.options.nack {
                 nacks.push((*ssrc, receiver.poll_nack(now)));
             }
-            if receiver.poll_keyframe(now) {
+            let begs = self.options.begs_for_keyframes && receiver.is_video;
+            if receiver.poll_keyframe(now) || begs {
                 keyframes.push(*ssrc);
             }
         }

@@ -256,7 +256,7 @@ impl Microphone {
         let mut payload = [0x33; AUDIO_BYTES];
         label.write(&mut payload);
         debug_assert!(LABEL_BYTES <= AUDIO_BYTES);
-        let level = [0x80 | self.level];
+        let level = [0x80 | self.spoken_level()];
         let number = next_number(transport_sequence);
         let elements = [
             (AUDIO_LEVEL_ID, &level[..]),
@@ -266,6 +266,17 @@ impl Microphone {
             self.stream
                 .packet(timestamp, self.count == 1, &elements, &payload),
         )
+    }
+
+    /// Speech goes up and down and pauses between words, unlike noise; silence is silence.
+    fn spoken_level(&self) -> u8 {
+        let in_word = self.count % 40 < 32;
+        let swing = u8::try_from(self.count * 7 % 13).unwrap_or(0);
+        match self.level {
+            level @ 0..127 if in_word => level.saturating_add(swing).min(126),
+            0..127 => 90,
+            silence => silence,
+        }
     }
 
     pub(super) fn description(&self, name: SourceName) -> SourceDescription {
