@@ -60,7 +60,10 @@ impl LocalBridge {
 impl MediaEngine for LocalBridge {
     type Error = Error;
 
-    async fn request(&self, command: Command) -> Result<Reply> {
+    async fn request(&self, mut command: Command) -> Result<Reply> {
+        if let Command::SetSources { endpoint, sources } = &mut command {
+            self.channels.amend(endpoint, sources);
+        }
         let ending = match &command {
             Command::ExpireEndpoint { endpoint } => Some(endpoint.clone()),
             _ => None,

@@ -1,5 +1,6 @@
 //! Starts `trestle` from the command line.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

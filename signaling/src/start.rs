@@ -201,7 +201,6 @@ impl Starting<'_> {
         let focus = &self.config.focus;
         let config = FocusConfig {
             rooms: names.muc_domain(),
-            address: names.focus_address(),
             user,
             channel_url: self.channel_url(),
             channel_fallback: self.channel_fallback(),

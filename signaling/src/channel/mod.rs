@@ -11,9 +11,10 @@ pub mod websocket;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bridge_core::description::{SourceDescription, VideoType};
 use bridge_core::event::MappedSource;
 use bridge_core::id::Ssrc;
-use bridge_core::{ConferenceId, EndpointAddress, EndpointId, Event, SourceName};
+use bridge_core::{ConferenceId, EndpointAddress, EndpointId, Event, SourceName, limits};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -74,6 +75,8 @@ struct Endpoint {
     video: BTreeMap<Ssrc, MappedSource>,
     audio: BTreeMap<Ssrc, MappedSource>,
     constraints: BTreeMap<SourceName, i32>,
+    /// What the endpoint said of its own sources, perhaps before the bridge knew them.
+    video_types: BTreeMap<SourceName, VideoType>,
 }
 
 #[derive(Debug)]
@@ -134,6 +137,7 @@ impl Channels {
                 video: BTreeMap::new(),
                 audio: BTreeMap::new(),
                 constraints: BTreeMap::new(),
+                video_types: BTreeMap::new(),
             });
         format!(
             "/colibri-ws/{}/{}/{}?pwd={}",
@@ -314,6 +318,33 @@ impl Channels {
                 endpoint.pass(&text, stats);
             }
         }
+    }
+
+    /// Remembers what an endpoint says that one of its sources shows.
+    pub(crate) fn note_video_type(
+        &self,
+        address: &EndpointAddress,
+        source: &SourceName,
+        shows: VideoType,
+    ) {
+        with(&mut self.lock().conferences, address, |it| {
+            if it.video_types.len() < limits::SOURCES_PER_ENDPOINT_MAX
+                || it.video_types.contains_key(source)
+            {
+                it.video_types.insert(source.clone(), shows);
+            }
+        });
+    }
+
+    /// Puts what an endpoint said of its sources into their description.
+    pub(crate) fn amend(&self, address: &EndpointAddress, sources: &mut [SourceDescription]) {
+        with(&mut self.lock().conferences, address, |it| {
+            for source in sources {
+                if let Some(shows) = it.video_types.get(&source.name) {
+                    source.video_type = *shows;
+                }
+            }
+        });
     }
 
     /// Counts a message from a client.

@@ -165,11 +165,14 @@ async fn take<M: MediaEngine>(text: &str, endpoint: &EndpointAddress, door: &Doo
             endpoint: endpoint.clone(),
             constraints,
         },
-        Ok(FromClient::VideoType { source, video_type }) => Command::SetVideoType {
-            endpoint: endpoint.clone(),
-            source,
-            video_type,
-        },
+        Ok(FromClient::VideoType { source, video_type }) => {
+            door.channels.note_video_type(endpoint, &source, video_type);
+            Command::SetVideoType {
+                endpoint: endpoint.clone(),
+                source,
+                video_type,
+            }
+        }
         Ok(FromClient::Relay { to, fields }) => {
             return door.channels.relay(endpoint, to.as_deref(), fields);
         }

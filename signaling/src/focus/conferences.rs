@@ -34,14 +34,13 @@ impl<M: MediaEngine> Conferences<M> {
 
     /// Takes a stanza of the server.
     pub(crate) fn stanza(&mut self, stanza: Element) {
-        if self.is_for_us(&stanza) {
+        let room = bare(stanza.attr("from").unwrap_or_default());
+        let domain = room.split_once('@').map(|(_, domain)| domain);
+        if domain != Some(&self.context.config.rooms) {
             self.asked(&stanza);
             return;
         }
-        let room = stanza
-            .attr("from")
-            .map(|from| from.split('/').next().unwrap_or_default());
-        let Some(entry) = room.and_then(|room| self.rooms.get(room)) else {
+        let Some(entry) = self.rooms.get(room) else {
             if stanza.is_request() {
                 let refusal = Refusal::new(Condition::ItemNotFound, "no such conference");
                 self.answer(refusal.answer(&stanza));
@@ -159,13 +158,7 @@ impl<M: MediaEngine> Conferences<M> {
         Ok(())
     }
 
-    fn is_for_us(&self, stanza: &Element) -> bool {
-        stanza
-            .attr("to")
-            .is_some_and(|to| to == self.context.config.address)
-    }
-
-    /// Answers what is asked of the focus' public address.
+    /// Answers what is asked from outside of rooms, over the focus' public address or its own.
     fn asked(&mut self, iq: &Element) {
         let Some(payload) = iq.payload().filter(|_| iq.is_request()) else {
             return;

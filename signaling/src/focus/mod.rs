@@ -39,8 +39,6 @@ use crate::xml::{Condition, Element, StanzaError};
 pub struct FocusConfig {
     /// Domain of the rooms.
     pub rooms: String,
-    /// Address that takes conference requests.
-    pub address: String,
     /// Our own full address; the resource is the name in rooms.
     pub user: String,
     /// Where clients reach the bridge channel, as scheme and host (`wss://host:port`); where it is
