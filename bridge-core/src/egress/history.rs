@@ -2,7 +2,7 @@
 //!
 //! Only numbers are kept here: the packet itself stays once in its source's store.
 
-use crate::limits::HISTORY_PACKETS_MAX;
+use crate::limits::{HISTORY_AGE_MAX, HISTORY_PACKETS_MAX};
 use crate::time::Time;
 
 /// How a packet went out. With the packet of the source's store it gives the same bytes again.
@@ -35,32 +35,49 @@ pub(crate) struct Shift {
     pub(crate) tl0_index: u8,
 }
 
-/// A ring of the latest packets of one SSRC. It takes memory with its first packet.
+/// A ring of the latest packets of one SSRC. It takes memory with its first packet, and more when
+/// it would lose one that may still be asked for.
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// Empty, or as many places as a power of two.
     ring: Vec<Option<Sent>>,
 }
 
 impl History {
-    /// Remembers a packet in place of the one a whole ring before it.
+    /// Remembers a packet, in place of the one a whole ring before it.
     pub(crate) fn insert(&mut self, sent: Sent) {
-        if self.ring.is_empty() {
-            self.ring.resize(HISTORY_PACKETS_MAX, None);
+        let in_the_way = self.at(sent.out);
+        let is_needed = in_the_way
+            .is_some_and(|old| old.out != sent.out && sent.at.since(old.at) <= HISTORY_AGE_MAX);
+        if self.ring.is_empty() || (is_needed && self.ring.len() < HISTORY_PACKETS_MAX) {
+            self.grow();
         }
-        if let Some(place) = self.ring.get_mut(place_of(sent.out)) {
+        let place = self.place_of(sent.out);
+        if let Some(place) = self.ring.get_mut(place) {
             *place = Some(sent);
+        }
+    }
+
+    fn grow(&mut self) {
+        let size = (2 * self.ring.len()).max(HISTORY_PACKETS_MIN);
+        let ring = core::mem::replace(&mut self.ring, vec![None; size]);
+        for sent in ring.into_iter().flatten() {
+            let place = self.place_of(sent.out);
+            if let Some(place) = self.ring.get_mut(place) {
+                *place = Some(sent);
+            }
         }
     }
 
     /// What went out under that number.
     pub(crate) fn get(&self, out: u64) -> Option<&Sent> {
-        let sent = self.ring.get(place_of(out))?.as_ref();
-        sent.filter(|sent| sent.out == out)
+        self.at(out).filter(|sent| sent.out == out)
     }
 
     /// The same, to be changed.
     pub(crate) fn get_mut(&mut self, out: u64) -> Option<&mut Sent> {
-        let sent = self.ring.get_mut(place_of(out))?.as_mut();
+        let place = self.place_of(out);
+        let sent = self.ring.get_mut(place)?.as_mut();
         sent.filter(|sent| sent.out == out)
     }
 
@@ -68,26 +85,35 @@ impl History {
     pub(crate) fn clear(&mut self) {
         self.ring.fill(None);
     }
+
+    fn at(&self, out: u64) -> Option<&Sent> {
+        self.ring.get(self.place_of(out))?.as_ref()
+    }
+
+    /// Remainder of a number by the size of the ring.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the mask keeps less than the size of the ring"
+    )]
+    const fn place_of(&self, out: u64) -> usize {
+        out as usize & self.ring.len().wrapping_sub(1)
+    }
 }
 
-/// Remainder of a number by the size of the ring, a power of two.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the mask keeps less than the size of the ring"
-)]
-const fn place_of(out: u64) -> usize {
-    out as usize & (HISTORY_PACKETS_MAX - 1)
-}
+/// Places of the smallest ring: a second of a thumbnail.
+const HISTORY_PACKETS_MIN: usize = 64;
+
+const _: () = assert!(HISTORY_PACKETS_MIN.is_power_of_two());
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sent(out: u64) -> Sent {
+    fn sent(out: u64, millis: u64) -> Sent {
         Sent {
             out,
             sequence: out + 7,
-            at: Time::ZERO,
+            at: Time::from_millis(millis),
             resent_at: None,
             encoding: 0,
             shift: Shift::default(),
@@ -99,14 +125,32 @@ mod tests {
     fn a_packet_is_found_until_another_takes_its_place() {
         let mut history = History::default();
         assert_eq!(history.get(5), None);
-        history.insert(sent(5));
-        assert_eq!(history.get(5), Some(&sent(5)));
-        let next = 5 + HISTORY_PACKETS_MAX as u64;
+        history.insert(sent(5, 0));
+        assert_eq!(history.get(5), Some(&sent(5, 0)));
+        let next = 5 + HISTORY_PACKETS_MIN as u64;
         assert_eq!(history.get(next), None, "same place, another packet");
-        history.insert(sent(next));
-        assert_eq!(history.get(5), None);
-        assert_eq!(history.get_mut(next).copied(), Some(sent(next)));
+        history.insert(sent(next, 2_000));
+        assert_eq!(history.get(5), None, "too old to be asked for");
+        assert_eq!(history.get_mut(next).copied(), Some(sent(next, 2_000)));
         history.clear();
         assert_eq!(history.get(next), None);
+    }
+
+    #[test]
+    fn it_grows_with_the_rate_up_to_its_limit() {
+        let mut history = History::default();
+        for out in 0..2_000 {
+            history.insert(sent(out, out));
+            let oldest = out.saturating_sub(HISTORY_PACKETS_MAX as u64 - 1);
+            for earlier in [oldest, out - (out - oldest) / 2, out] {
+                assert!(history.get(earlier).is_some(), "{earlier} after {out}");
+            }
+        }
+        assert_eq!(history.ring.len(), HISTORY_PACKETS_MAX);
+        let mut slow = History::default();
+        for out in 0..2_000 {
+            slow.insert(sent(out, 30 * out));
+        }
+        assert_eq!(slow.ring.len(), HISTORY_PACKETS_MIN);
     }
 }

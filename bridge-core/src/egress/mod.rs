@@ -158,14 +158,15 @@ impl Receiver {
     }
 
     /// Decides what the receiver gets from now on, gives slots, and tells what changed. To be
-    /// called once its transport is up, before the flush of the same pass.
+    /// called once its transport is up, before the flush of the same pass. `true` if the
+    /// conference's `SenderConstraints` have to be updated.
     pub(crate) fn route(
         &mut self,
         now: Time,
         view: &View<'_>,
         random: &mut Random,
         outbox: &mut impl Outbox,
-    ) {
+    ) -> bool {
         let bound = self.bound.bitrate(&self.negotiated);
         let capacity = Capacity {
             audio: self.negotiated.audio.media.is_some(),
@@ -174,13 +175,14 @@ impl Receiver {
             audio_slots: self.slots.capacity(MediaKind::Audio),
             video_slots: self.slots.capacity(MediaKind::Video),
         };
-        self.table.decide(now, view, &self.constraints, &capacity);
+        let wants_otherwise = self.table.decide(now, view, &self.constraints, &capacity);
         self.acted_bound = bound;
         self.next_route = now + ROUTE_INTERVAL;
         self.slots.release(view.sources);
         self.assign_slots(now, view.sources, random, outbox);
         self.set_targets(now);
         self.tell_forwarded(view.sources, outbox);
+        wants_otherwise
     }
 
     fn assign_slots(

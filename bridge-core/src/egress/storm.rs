@@ -59,7 +59,7 @@ impl Storm {
         };
         match what % 16 {
             0..=7 => self.media(at, source, [a, b, c, d]),
-            8 => script.wait_millis(u64::from(b) * 10),
+            8 => script.wait_millis(u64::from(b)),
             9 => {
                 let height = i32::from(b) * 8 - 1;
                 let wishes = ReceiverConstraints {
@@ -70,13 +70,13 @@ impl Storm {
                 script.receiver.set_constraints(script.now, &wishes);
                 script.route();
             }
-            10 => self.replace(at, source, b),
+            10 if c < 64 => self.replace(at, source, b),
             11 => self.nack(source, [b, c, d]),
             12 => self
                 .script
                 .feedback(&[0x81, 206, 0, 2, 0, 0, 0, 1, a, b, c, d]),
-            13 => script.has_room = b % 4 != 0,
-            14 => {
+            13 => script.has_room = b % 8 != 0,
+            14 if c < 64 => {
                 let media = media(MediaKind::Video, b % 2 == 0);
                 script.receiver.set_media(script.now, &[media]);
             }
@@ -93,10 +93,11 @@ impl Storm {
         else {
             return;
         };
-        let step = if b == 0x80 {
-            20_000
-        } else {
-            i64::from(b.cast_signed())
+        let step = match b {
+            0x80 => 20_000,
+            0xe0.. => i64::from(b.cast_signed()),
+            0xc0.. => i64::from(b & 0x1f),
+            _ => 1,
         };
         last.0 = last.0.saturating_add_signed(step);
         last.1 = last.1.wrapping_add(u32::from(c) * 999);
@@ -146,8 +147,8 @@ impl Storm {
             return;
         };
         let latest = sequence::wire(slot.rewriter.highest_out());
-        let [ssrc @ .., _, _, _, _] = u64::from(slot.ssrc.0).rotate_left(32).to_be_bytes();
-        let [high, low] = latest.wrapping_sub(u16::from(b)).to_be_bytes();
+        let ssrc = slot.ssrc.0.to_be_bytes();
+        let [high, low] = latest.wrapping_sub(u16::from(b % 16)).to_be_bytes();
         let head = [0x81, 205, 0, 3, 0, 0, 0, 1];
         let nack = [&head[..], &ssrc, &[high, low, c, d]].concat();
         self.script.feedback(&nack);

@@ -6,7 +6,7 @@ use crate::description::{MediaKind, ReceiverConstraints, VideoConstraints, Video
 use crate::event::Event;
 use crate::id::{SourceKey, SourceName, Ssrc};
 use crate::ingest::source::SenderClock;
-use crate::limits::VIDEO_SLOTS_MAX;
+use crate::limits::{AUDIO_SLOTS_MAX, VIDEO_SLOTS_MAX};
 use crate::rtcp::{CompoundWriter, FullIntraEntry, ReportBlock, RtcpPacket, packets};
 use crate::rtp::extension;
 
@@ -792,6 +792,26 @@ fn sound_is_sent_first_and_to_all_but_its_owner() {
     script.route();
     script.audio(sound, FIRST_SEQUENCE + 2, 1_920, 20);
     assert!(script.flush().is_empty(), "it is the receiver's own");
+}
+
+#[test]
+fn of_too_many_sounds_those_who_spoke_have_the_slots() {
+    let mut script = script();
+    let many: Vec<SourceKey> = (0..AUDIO_SLOTS_MAX + 1)
+        .map(|_| script.announce(MediaKind::Audio, 1).unwrap())
+        .collect();
+    script.route();
+    let last = many[AUDIO_SLOTS_MAX];
+    script.audio(last, FIRST_SEQUENCE, 0, 20);
+    assert!(script.flush().is_empty(), "no slot");
+    script.speakers = vec![script.sources.get(last).unwrap().owner];
+    script.route();
+    let loser = many[AUDIO_SLOTS_MAX - 1];
+    script.audio(loser, FIRST_SEQUENCE, 0, 20);
+    script.audio(last, FIRST_SEQUENCE + 1, 960, 20);
+    let received = script.flush();
+    assert_eq!(received.len(), 1, "one in, one out");
+    assert_eq!(Some(received[0].header.ssrc), mapped_ssrc(&script, last));
 }
 
 #[test]

@@ -3,9 +3,11 @@
 //! A pure function in the manner of Jitsi's `BandwidthAllocator`, simplified: sources come in
 //! order of importance; in rounds each is improved by one encoding while it fits; one on stage
 //! jumps at once to the preferred quality, and until it has that, nothing behind it is improved;
-//! a screen on stage that stands first may exceed the budget by [`OVERSEND_MAX`]. What it leaves
-//! to the estimator's own issue: temporal layers as a fast actuator, hysteresis, and thumbnails
-//! that starve behind an unsatisfied stage. Every decision says its [`Reason`].
+//! a screen on stage that stands first may exceed the budget by [`OVERSEND_MAX`]. An encoding
+//! larger than the one that is forwarded must fit with [`SPARE_PERCENT`] to spare, so that a
+//! measured rate that wavers does not cost a keyframe each time. What is left to the estimator's
+//! own issue: temporal layers as a fast actuator, holding off after a fall, and thumbnails that
+//! starve behind an unsatisfied stage. Every decision says its [`Reason`].
 
 use crate::description::{VideoConstraints, VideoType};
 use crate::id::SourceKey;
@@ -48,6 +50,8 @@ pub(crate) struct Candidate {
     pub(crate) wish: VideoConstraints,
     /// Its qualities, smallest first.
     pub(crate) offers: [Option<Offer>; ENCODINGS_MAX],
+    /// The encoding that is forwarded now: a larger one must fit with room to spare.
+    pub(crate) current: Option<u8>,
 }
 
 /// Why a source is forwarded as it is.
@@ -157,7 +161,7 @@ impl Ladder {
         };
         for offer in usable() {
             if offer.height <= max_height || offer.height == lowest {
-                ladder.push(*offer);
+                ladder.push(with_spare(*offer, candidate.current));
             }
         }
         let is_camera = candidate.video_type == VideoType::Camera;
@@ -258,6 +262,16 @@ impl Ladder {
     }
 }
 
+/// The offer at the price that it must fit at.
+fn with_spare(offer: Offer, current: Option<u8>) -> Offer {
+    let is_larger = current.is_some_and(|current| offer.encoding > current);
+    let percent = if is_larger { 100 + SPARE_PERCENT } else { 100 };
+    Offer {
+        bitrate: offer.bitrate.saturating_mul(percent) / 100,
+        ..offer
+    }
+}
+
 /// The highest temporal layer for a frame rate. Three layers of a half each below 30 frames per
 /// second are assumed, as Jitsi does; a stream with fewer gives more frames than asked for.
 const fn temporal_layer(max_frame_rate: i32) -> u8 {
@@ -274,6 +288,9 @@ pub(crate) const TEMPORAL_MAX: u8 = 7;
 
 /// Lines that a camera on stage gets before anything else is improved.
 const PREFERRED_HEIGHT: u16 = 360;
+
+/// How much more than its rate a larger encoding must find.
+const SPARE_PERCENT: u64 = 10;
 
 /// Bits per second by which a screen on stage may exceed the budget (JVB: `max-oversend-bitrate`).
 const OVERSEND_MAX: u64 = 500_000;
@@ -300,6 +317,7 @@ mod tests {
                 max_frame_rate: -1,
             },
             offers: [None; ENCODINGS_MAX],
+            current: None,
         };
         let places = candidate.offers.iter_mut().zip(0..);
         for ((place, encoding), (height, kbits)) in places.zip(offers) {
@@ -442,6 +460,26 @@ thumbnail before a screen: -- -- 0- 0- 0- 0- 0- 00 00 00 00 00
     fn the_smallest_is_sent_when_all_are_larger_than_wanted() {
         let candidates = [candidate(0, 90, &CAMERA)];
         assert_eq!(encodings(&candidates, 9_000), "0");
+    }
+
+    #[test]
+    fn a_rate_that_wavers_about_the_budget_changes_nothing() {
+        let at = |kbits, current| {
+            let offers = [(180, 150), (360, 500), (720, kbits)];
+            let one = Candidate {
+                current: Some(current),
+                ..candidate(0, 720, &offers)
+            };
+            encodings(&[one], 2_000)
+        };
+        for (kbits, current, next) in [
+            (1_900, 2, "2"),
+            (2_100, 2, "1"),
+            (1_900, 1, "1"),
+            (1_800, 1, "2"),
+        ] {
+            assert_eq!(at(kbits, current), next, "{kbits} kbit/s after {current}");
+        }
     }
 
     #[test]

@@ -46,17 +46,23 @@ pub(crate) struct Table {
     audio: Vec<SourceKey>,
     candidates: Vec<Candidate>,
     ranked: Vec<(Rank, usize, SourceKey)>,
+    /// The decisions before the latest, sorted by source.
+    before: Vec<Allocation>,
 }
 
 impl Table {
     /// Decides anew. Called when something changed or some seconds have passed, never per packet.
+    /// `true` if senders may have to know: a source is wanted at another height.
     pub(crate) fn decide(
         &mut self,
         now: Time,
         view: &View<'_>,
         constraints: &Constraints,
         capacity: &Capacity,
-    ) {
+    ) -> bool {
+        self.before.clear();
+        self.before.extend_from_slice(&self.allocations);
+        self.before.sort_unstable_by_key(|before| before.source);
         self.audio.clear();
         if capacity.audio {
             let audible = view.order.audio.iter().copied().filter(|key| {
@@ -69,6 +75,18 @@ impl Table {
         self.rank(view, constraints);
         self.gather(now, view, constraints, capacity);
         allocate(&self.candidates, capacity.budget, &mut self.allocations);
+        let is_as_before = |now: &Allocation| {
+            let before = self.decided_before(now.source);
+            before.map_or(0, |before| before.wanted_height) == now.wanted_height
+        };
+        self.before.len() != self.allocations.len() || !self.allocations.iter().all(is_as_before)
+    }
+
+    fn decided_before(&self, source: SourceKey) -> Option<&Allocation> {
+        let before = self
+            .before
+            .binary_search_by_key(&source, |before| before.source);
+        before.ok().and_then(|at| self.before.get(at))
     }
 
     /// Decisions on pictures, the most important first.
@@ -127,6 +145,10 @@ impl Table {
                 refusal,
                 wish,
                 offers: offers(now, source),
+                current: self
+                    .decided_before(*key)
+                    .and_then(|before| before.target)
+                    .map(|target| target.encoding),
             });
         }
     }
