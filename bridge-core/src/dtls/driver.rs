@@ -7,8 +7,8 @@
 //! | handshakes without keys yet | | 1,000 |
 //! | associations | | the engine's endpoints |
 //!
-//! What goes beyond fails that one handshake, or is refused and counted. A panic of the backend,
-//! which has met bytes of strangers, fails that one handshake too.
+//! What goes beyond fails that one handshake, and the engine counts it. So does a panic of the
+//! backend, which has met bytes of strangers.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,7 +32,6 @@ pub(crate) struct Driver {
     deadlines: BTreeSet<(Time, HandshakeKey)>,
     half_open: usize,
     out: VecDeque<(HandshakeKey, HandshakeEvent)>,
-    refused: u64,
 }
 
 #[derive(Debug)]
@@ -54,7 +53,6 @@ impl Driver {
             deadlines: BTreeSet::new(),
             half_open: 0,
             out: VecDeque::new(),
-            refused: 0,
         }
     }
 
@@ -78,7 +76,6 @@ impl Driver {
     fn start(&mut self, now: Time, key: HandshakeKey, client: bool) {
         self.remove(key);
         if self.half_open >= limits::HALF_OPEN_HANDSHAKES_MAX {
-            self.refused += 1;
             self.out.push_back((key, HandshakeEvent::Failed));
             return;
         }
@@ -108,7 +105,6 @@ impl Driver {
         let is_within = association.datagrams <= limits::HANDSHAKE_DATAGRAMS_MAX
             && association.bytes <= limits::HANDSHAKE_BYTES_MAX;
         if !is_within {
-            self.refused += 1;
             self.out.push_back((key, HandshakeEvent::Failed));
             self.remove(key);
         }
@@ -144,13 +140,9 @@ impl Driver {
     }
 
     /// Handshakes that have no keys yet.
+    #[cfg(any(test, feature = "unstable-toolbox"))]
     pub(crate) const fn half_open(&self) -> usize {
         self.half_open
-    }
-
-    /// How often a limit was reached.
-    pub(crate) const fn refused(&self) -> u64 {
-        self.refused
     }
 
     /// Lets one association do something, passes on what comes of it and sets its deadline.

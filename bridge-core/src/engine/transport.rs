@@ -39,6 +39,10 @@ pub(crate) struct TransportOptions {
 }
 
 /// A datagram to be sent to the peer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made, sent and dropped one at a time, some times a minute"
+)]
 #[derive(Debug)]
 pub(crate) enum Datagram {
     /// Of the ICE agent.
@@ -48,7 +52,7 @@ pub(crate) enum Datagram {
         /// The bytes.
         message: StunMessage,
     },
-    /// Of the DTLS handshake; the packet may go back to the pool.
+    /// Of the DTLS handshake.
     Dtls {
         /// Where to.
         path: Path,
@@ -70,14 +74,6 @@ impl Datagram {
         match self {
             Self::Stun { message, .. } => message.bytes(),
             Self::Dtls { packet, .. } => packet.bytes(),
-        }
-    }
-
-    /// The packet for the pool, if there is one.
-    pub(crate) fn into_packet(self) -> Option<Packet> {
-        match self {
-            Self::Stun { .. } => None,
-            Self::Dtls { packet, .. } => Some(packet),
         }
     }
 }
@@ -132,7 +128,6 @@ pub(crate) struct Transport {
     dtls_out: VecDeque<Packet>,
     inbound: Option<InboundContext>,
     outbound: Option<OutboundContext>,
-    profile: Option<SrtpProfile>,
     rtt: Option<Duration>,
     events: VecDeque<TransportEvent>,
 }
@@ -166,7 +161,6 @@ impl Transport {
             dtls_out: VecDeque::new(),
             inbound: None,
             outbound: None,
-            profile: None,
             rtt: None,
             events: VecDeque::new(),
         })
@@ -192,11 +186,13 @@ impl Transport {
     }
 
     /// How far it is.
+    #[cfg(test)]
     pub(crate) const fn state(&self) -> TransportState {
         self.state
     }
 
     /// Where to send, while the peer consents to it.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> Option<Path> {
         self.agent.selected()
     }
@@ -212,11 +208,6 @@ impl Transport {
             return None;
         }
         Some((self.agent.selected()?, self.outbound.as_mut()?))
-    }
-
-    /// The negotiated protection, once there are keys.
-    pub(crate) const fn profile(&self) -> Option<SrtpProfile> {
-        self.profile
     }
 
     /// Takes the peer's end: credentials, fingerprints, DTLS role, and candidates, which may come
@@ -343,7 +334,6 @@ impl Transport {
         let outbound = OutboundContext::new(profile, &keys.local_key, &keys.local_salt)?;
         self.inbound = Some(inbound);
         self.outbound = Some(outbound);
-        self.profile = Some(profile);
         Ok(())
     }
 

@@ -449,7 +449,7 @@ impl Checklist {
             .ok_or(Discard::StunUnexpected)?;
         let id = pair.id;
         match response {
-            Response::Success { .. } => self.handle_success(ctx, now, id, path, &check),
+            Response::Success => self.handle_success(ctx, now, id, path, &check),
             Response::RoleConflict => {
                 if ctx.role == check.message.role {
                     ctx.role = opposite(ctx.role);
@@ -481,7 +481,7 @@ impl Checklist {
         if !consent.has_asked(transaction) || selected != Some(path) {
             return Err(Discard::StunUnexpected);
         }
-        if let Response::Success { .. } = stun::decode_response(bytes, remote)? {
+        if stun::decode_response(bytes, remote)? == Response::Success {
             consent.answered(now, transaction);
         }
         Ok(())

@@ -153,7 +153,7 @@ pub(crate) struct Request {
 /// An answer that carries the right integrity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Response {
-    Success { mapped: Option<SocketAddr> },
+    Success,
     RoleConflict,
     Refused,
 }
@@ -191,27 +191,20 @@ pub(crate) fn decode_request(bytes: &[u8], local: &Credentials) -> Result<Reques
     Ok(request)
 }
 
-/// Reads an answer that is signed with `remote`'s password.
+/// Reads an answer that is signed with `remote`'s password. The address that the peer saw is not
+/// read: all our candidates share a socket, so nothing would follow from it.
 pub(crate) fn decode_response(bytes: &[u8], remote: &Credentials) -> Result<Response, Discard> {
     let (message, _) = decode(bytes, remote)?;
-    let mut response = match message.class() {
-        MessageClass::SuccessResponse => Response::Success { mapped: None },
-        _ => Response::Refused,
-    };
-    for attribute in message.attributes() {
-        match (attribute, &mut response) {
-            (StunAttribute::XorMappedAddress(address), Response::Success { mapped }) => {
-                *mapped = Some(*address.socket_address());
-            }
-            (StunAttribute::ErrorCode(code), Response::Refused)
-                if code.error_code().error_code() == ROLE_CONFLICT =>
-            {
-                response = Response::RoleConflict;
-            }
-            _ => {}
-        }
+    if message.class() == MessageClass::SuccessResponse {
+        return Ok(Response::Success);
     }
-    Ok(response)
+    let code = message
+        .get::<ErrorCode>()
+        .and_then(|attribute| attribute.as_error_code().ok());
+    match code.map(|code| code.error_code().error_code()) {
+        Some(ROLE_CONFLICT) => Ok(Response::RoleConflict),
+        _ => Ok(Response::Refused),
+    }
 }
 
 fn decode(
@@ -358,3 +351,178 @@ const USERNAME: u16 = 0x0006;
 const ROLE_CONFLICT: u16 = 487;
 /// Unknown attributes that a 420 names.
 const UNKNOWN_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(ufrag: &str, password: &str) -> Credentials {
+        Credentials::new(ufrag.to_owned(), password.to_owned()).unwrap()
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |pair: &[u8]| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16);
+        digits.chunks(2).map(|pair| byte(pair).unwrap()).collect()
+    }
+
+    /// RFC 5769 sections 2.1 to 2.3.
+    const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+    const REQUEST_VECTOR: &str = "000100582112a442b7e7a701bc34d686fa87dfae
+        802200105354554e207465737420636c69656e74 002400046e0001ff
+        80290008932ff9b151263b36 000600096576746a3a68367659202020
+        000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2 80280004e57a3bcf";
+    const IPV4_VECTOR: &str = "0101003c2112a442b7e7a701bc34d686fa87dfae
+        8022000b7465737420766563746f7220 002000080001a147e112a643
+        000800142b91f599fd9e90c38c7489f92af9ba53f06be7d7 80280004c07d4c96";
+    const IPV6_VECTOR: &str = "010100482112a442b7e7a701bc34d686fa87dfae
+        8022000b7465737420766563746f7220
+        002000140002a1470113a9faa5d3f179bc25f4b5bed2b9d9
+        00080014a382954e4be67bf11784c97c8292c275bfe3ed41 80280004c8fb0b4c";
+
+    #[test]
+    fn the_vectors_of_rfc_5769_are_read() {
+        let key = credentials("evtj", PASSWORD);
+        let request = bytes(REQUEST_VECTOR);
+        let expected = Peek::Request {
+            local_ufrag: "evtj",
+            remote_ufrag: "h6vY",
+        };
+        assert_eq!(peek(&request), Ok(expected));
+        let decoded = decode_request(&request, &key).unwrap();
+        assert_eq!(decoded.priority, 0x6e00_01ff);
+        assert_eq!(
+            decoded.role,
+            Some((IceRole::Controlled, 0x932f_f9b1_5126_3b36))
+        );
+        assert!(!decoded.use_candidate && decoded.unknown.is_empty());
+        for vector in [IPV4_VECTOR, IPV6_VECTOR] {
+            let response = bytes(vector);
+            assert_eq!(peek(&response), Ok(Peek::Response(decoded.transaction)));
+            assert_eq!(decode_response(&response, &key), Ok(Response::Success));
+        }
+    }
+
+    #[test]
+    fn every_changed_bit_of_a_signed_message_is_noticed() {
+        let key = credentials("evtj", PASSWORD);
+        for vector in [REQUEST_VECTOR, IPV4_VECTOR] {
+            let good = bytes(vector);
+            // A fingerprint with another type is an attribute behind the integrity: ignored.
+            let is_kind_of_fingerprint = |bit: &usize| bit / 32 == good.len() / 4 - 2;
+            for at in (0..good.len() * 8).filter(|bit| !is_kind_of_fingerprint(bit)) {
+                let mut bad = good.clone();
+                bad[at / 8] ^= 1 << (at % 8);
+                let is_taken = peek(&bad).is_ok()
+                    && (decode_request(&bad, &key).is_ok() || decode_response(&bad, &key).is_ok());
+                assert!(!is_taken, "bit {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_we_write_can_be_read_and_holds_what_it_should() {
+        let (ours, theirs) = (
+            credentials("aaaabbbb", PASSWORD),
+            credentials("cccc", PASSWORD),
+        );
+        let check = Check {
+            transaction: [3; 12],
+            priority: 0x6eff_ffff,
+            role: IceRole::Controlling,
+            tie_breaker: 77,
+            use_candidate: true,
+        };
+        let message = encode_check(&check, &ours, &theirs).unwrap();
+        let expected = Peek::Request {
+            local_ufrag: "cccc",
+            remote_ufrag: "aaaabbbb",
+        };
+        assert_eq!(peek(message.bytes()), Ok(expected));
+        let request = decode_request(message.bytes(), &theirs).unwrap();
+        assert_eq!(request.role, Some((IceRole::Controlling, 77)));
+        assert!(request.use_candidate && request.priority == check.priority);
+
+        let mapped: SocketAddr = "192.0.2.1:32853".parse().unwrap();
+        let answer = encode_success([3; 12], mapped, &ours).unwrap();
+        assert_eq!(
+            decode_response(answer.bytes(), &ours),
+            Ok(Response::Success)
+        );
+        let xored = bytes("002000080001a147e112a643");
+        assert!(
+            answer
+                .bytes()
+                .windows(xored.len())
+                .any(|window| window == xored)
+        );
+
+        let conflict = encode_role_conflict([3; 12], &ours).unwrap();
+        assert_eq!(
+            decode_response(conflict.bytes(), &ours),
+            Ok(Response::RoleConflict)
+        );
+        let unknown = encode_unknown([3; 12], &[0x7777], &ours).unwrap();
+        assert_eq!(
+            decode_response(unknown.bytes(), &ours),
+            Ok(Response::Refused)
+        );
+        assert!(
+            unknown
+                .bytes()
+                .windows(6)
+                .any(|window| window == [0, 10, 0, 2, 0x77, 0x77])
+        );
+    }
+
+    #[test]
+    fn the_longest_credentials_fit_and_longer_ones_are_refused() {
+        let longest = credentials(&"u".repeat(256), &"p".repeat(256));
+        let ours = credentials(&"o".repeat(10), PASSWORD);
+        let check = Check {
+            transaction: [3; 12],
+            priority: 1,
+            role: IceRole::Controlled,
+            tie_breaker: 1,
+            use_candidate: true,
+        };
+        assert!(encode_check(&check, &ours, &longest).is_some());
+        for (ufrag, password) in [
+            ("u".repeat(257), "p".repeat(22)),
+            ("uuu".to_owned(), "p".repeat(22)),
+            ("uuuu".to_owned(), "p".repeat(21)),
+            ("uu:u".to_owned(), "p".repeat(22)),
+            ("uu u".to_owned(), "p".repeat(22)),
+            ("uuuu".to_owned(), "\u{e9}".repeat(22)),
+        ] {
+            assert!(Credentials::new(ufrag, password).is_err());
+        }
+    }
+
+    #[test]
+    fn broken_frames_are_refused_before_anything_is_read() {
+        let good = bytes(REQUEST_VECTOR);
+        for length in 0..good.len() {
+            assert_eq!(peek(&good[..length]), Err(Discard::StunMalformed));
+        }
+        let mut longer = good.clone();
+        longer.push(0);
+        assert_eq!(peek(&longer), Err(Discard::StunMalformed));
+        for (at, value) in [(2, 0xff), (4, 0), (22, 0xff), (0, 0x40), (1, 0x11)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert_eq!(peek(&bad), Err(Discard::StunMalformed), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn attributes_behind_the_integrity_are_ignored() {
+        let key = credentials("evtj", PASSWORD);
+        let mut request = bytes(REQUEST_VECTOR);
+        request.truncate(request.len() - 8);
+        request.extend([0x00, 0x25, 0, 0]);
+        let length = u16::try_from(request.len() - 20).unwrap();
+        request[2..4].copy_from_slice(&length.to_be_bytes());
+        assert!(!decode_request(&request, &key).unwrap().use_candidate);
+    }
+}

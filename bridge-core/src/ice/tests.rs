@@ -26,7 +26,7 @@ struct Wire {
     ends: [End; 2],
     flying: Vec<(Time, SocketAddr, SocketAddr, Vec<u8>)>,
     /// Says by number and direction whether a datagram is lost.
-    is_lost: fn(u32, usize) -> bool,
+    is_lost: fn(u32, u32) -> bool,
     sent: [u32; 2],
 }
 
@@ -114,7 +114,7 @@ impl Wire {
             }
             while let Some((path, message)) = end.agent.poll_message() {
                 self.sent[which] += 1;
-                if !(self.is_lost)(self.sent[which], which) {
+                if !(self.is_lost)(self.sent[which], u32::try_from(which).unwrap()) {
                     let bytes = message.bytes().to_vec();
                     self.flying
                         .push((self.now + DELAY, end.address, path.remote, bytes));
@@ -228,9 +228,9 @@ fn the_round_trip_of_the_first_check_is_told() {
 
 #[test]
 fn loss_delays_a_path_but_does_not_prevent_it() {
-    let patterns: [fn(u32, usize) -> bool; 4] = [
-        |n, which| 0x65d1_3b96_e82c_7a4f_u64 >> ((n + 23 * which as u32) % 64) & 1 == 1,
-        |n, which| (n * 7 + 3 * which as u32) % 11 < 6,
+    let patterns: [fn(u32, u32) -> bool; 4] = [
+        |n, which| 0x65d1_3b96_e82c_7a4f_u64 >> ((n + 23 * which) % 64) & 1 == 1,
+        |n, which| (n * 7 + 3 * which) % 11 < 6,
         |n, which| which == 0 && n < 5,
         |n, which| which == 1 && n < 5,
     ];
@@ -415,9 +415,7 @@ fn a_client_that_changed_networks_is_followed() {
     let theirs = wire.ends[1].description();
     let ours = wire.ends[0].description();
     // The same credentials at another address, as a browser's agent does it; the old one is dead.
-    let old = wire.ends[1].address;
     wire.ends[1].address = address("203.0.113.9:6000");
-    let _keeps_trying = old;
     let check = Check {
         transaction: [7; 12],
         priority: 1,
