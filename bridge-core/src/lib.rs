@@ -48,6 +48,9 @@ pub mod codec;
 #[cfg(feature = "unstable-toolbox")]
 pub mod fuzz;
 
+#[cfg(feature = "unstable-toolbox")]
+pub use ingest::bench::IngestBench;
+
 mod ingest;
 
 mod route;

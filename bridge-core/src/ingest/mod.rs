@@ -39,6 +39,9 @@ mod report;
 
 mod rtx;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod bench;
+
 #[cfg(any(test, feature = "unstable-toolbox"))]
 mod scene;
 

@@ -18,6 +18,8 @@ pub(crate) struct PacketStore {
     oldest: u64,
     /// One past the last number of the window; equal to `oldest` when nothing ever came.
     end: u64,
+    /// No packet is held before this number.
+    held: u64,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl PacketStore {
             slots: (0..capacity).map(|_| Slot::Empty).collect(),
             oldest: 0,
             end: 0,
+            held: 0,
         }
     }
 
@@ -84,6 +87,7 @@ impl PacketStore {
     /// Keeps a packet. One that is before the window goes straight back to the pool.
     pub(crate) fn insert(&mut self, packet: MediaPacket, pool: &mut Pool) {
         self.make_room(packet.sequence, packet.arrival, pool);
+        self.held = self.held.min(packet.sequence);
         self.put(packet.sequence, Slot::Held(packet), pool);
     }
 
@@ -123,16 +127,17 @@ impl PacketStore {
         self.forget_old(now, pool);
     }
 
-    /// Takes the old packets at the window's start out of it, in a bounded number of steps.
+    /// Takes packets that are too old out of the window, and the numbers before them.
     fn forget_old(&mut self, now: Time, pool: &mut Pool) {
-        let last = self.end.min(self.oldest.saturating_add(FORGET_STEPS));
-        for sequence in self.oldest..last {
-            match self.slots.get(self.place(sequence)) {
-                Some(Slot::Held(packet)) if now.since(packet.arrival) > HISTORY_AGE_MAX => {
-                    self.forget_before(sequence + 1, pool);
-                }
-                Some(Slot::Held(_)) | None => return,
-                Some(Slot::Empty | Slot::Skipped) => {}
+        for _ in 0..FORGET_STEPS {
+            self.held = self.held.max(self.oldest);
+            if self.held >= self.end {
+                return;
+            }
+            match self.slots.get(self.place(self.held)) {
+                Some(Slot::Held(packet)) if now.since(packet.arrival) <= HISTORY_AGE_MAX => return,
+                Some(Slot::Held(_)) => self.forget_before(self.held + 1, pool),
+                _ => self.held += 1,
             }
         }
     }
@@ -166,7 +171,7 @@ fn give_back(slot: Slot, pool: &mut Pool) {
 
 /// Places looked at for old packets when one comes: more than one, so that the store shrinks after
 /// a burst; few, so that no packet pays for many.
-const FORGET_STEPS: u64 = 4;
+const FORGET_STEPS: usize = 4;
 
 #[cfg(test)]
 mod tests {
