@@ -136,6 +136,12 @@ impl Element {
         });
     }
 
+    /// Whether it or an element in it is of this namespace.
+    #[must_use]
+    pub fn mentions(&self, namespace: &str) -> bool {
+        self.namespace == namespace || self.elements().any(|child| child.mentions(namespace))
+    }
+
     /// Roughly how many bytes it takes on the wire; what queues count.
     #[must_use]
     pub fn weight(&self) -> usize {

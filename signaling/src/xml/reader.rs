@@ -10,7 +10,6 @@ use rxml::error::EndOrError;
 use rxml::{Event, Options, Parse, Parser, WithOptions, XMLNS_XML};
 
 use super::element::{Element, Node};
-use super::ns;
 
 /// The bounds of one stanza (or one document).
 #[derive(Clone, Copy, Debug)]
@@ -227,7 +226,8 @@ impl Tree {
                 {
                     return Err(XmlError::TooLarge);
                 }
-                if !may_be_inside(namespace.as_str()) && !self.stack.is_empty() {
+                // XML's own namespace cannot be a default one, so this could not be written.
+                if namespace.as_str() == XMLNS_XML {
                     return Err(XmlError::Restricted);
                 }
                 let mut element = Element::new(&name, namespace.as_str());
@@ -266,13 +266,6 @@ impl Tree {
             }
         }
     }
-}
-
-/// Whether elements of this namespace may stand inside others. Strophe ends its connection at a
-/// stream error however deep, so nobody gets to pass one on; XML's own namespace is no default
-/// namespace, so an element of it could not be written.
-fn may_be_inside(namespace: &str) -> bool {
-    namespace != ns::STREAM && namespace != XMLNS_XML
 }
 
 #[cfg(test)]

@@ -193,7 +193,12 @@ impl Stream {
         vec![Action::Bind(jid), Action::Send(answer)]
     }
 
+    /// Strophe ends its connection at a stream error however deep in a stanza, so nobody gets to
+    /// pass one on.
     fn stanza(&mut self, jid: &Jid, stanza: Element) -> Vec<Action> {
+        if stanza.mentions(ns::STREAM) {
+            return self.fail("bad-format");
+        }
         let from = stanza.attr("from").map(Jid::parse);
         let is_own =
             |from: &Jid| from.bare() == jid.bare() && (from.resource.is_empty() || *from == *jid);
