@@ -57,7 +57,7 @@ impl BridgeBuilder {
         self
     }
 
-    /// How many threads forward media, 1 to 64. Default: as many as processors.
+    /// How many threads forward media, 1 to 64; 0, the default, is as many as processors.
     #[must_use]
     pub fn shards(mut self, count: usize) -> Self {
         self.config.shards = count;
@@ -97,13 +97,15 @@ impl BridgeBuilder {
     /// Opens the sockets and starts the threads.
     ///
     /// # Errors
-    /// [`Error::Misuse`] when there would be no shard or more than 64, [`Error::Io`] when the
+    /// [`Error::Misuse`] when there would be more than 64 shards, [`Error::Io`] when the
     /// port is taken, or the system refuses a socket or a thread.
     pub fn start(self) -> Result<(Bridge, Events)> {
-        if !(1..=limits::SHARDS_MAX).contains(&self.config.shards) {
-            return Err(Error::Misuse("a bridge has 1 to 64 shards"));
-        }
-        let homes = Arc::new(Homes::new(&self.config));
+        let shards = match self.config.shards {
+            0 => io::shards_by_processors(),
+            count @ 1..=limits::SHARDS_MAX => count,
+            _ => return Err(Error::Misuse("a bridge has 1 to 64 shards")),
+        };
+        let homes = Arc::new(Homes::new(shards, &self.config.limits));
         let (events, receiver) = sync_channel(limits::EVENTS_MAX);
         let started = io::start(&self.config, &events, &homes)?;
         let bridge = Bridge(Arc::new(Shared {
@@ -518,13 +520,18 @@ struct HomeTable {
 }
 
 impl Homes {
-    fn new(config: &BridgeConfig) -> Self {
+    fn new(shards: usize, limits: &Limits) -> Self {
         Self {
             table: Mutex::default(),
             changed: Condvar::new(),
-            shards: config.shards,
-            conferences_max: config.limits.conferences,
+            shards,
+            conferences_max: limits.conferences,
         }
+    }
+
+    /// How many shards there are.
+    pub(crate) const fn shards(&self) -> usize {
+        self.shards
     }
 
     /// Chooses a home for a new conference: where the fewest are.

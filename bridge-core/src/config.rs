@@ -64,7 +64,7 @@ pub struct BridgeConfig {
     pub udp: SocketAddr,
     /// Addresses that are announced beside our own, because a router maps them to us.
     pub announce: Vec<IpAddr>,
-    /// Threads that forward media, 1 to 64. Default: as many as processors.
+    /// Threads that forward media, 1 to 64; 0, the default, is as many as processors.
     pub shards: usize,
     /// Which versions of DTLS are spoken.
     pub dtls: DtlsVersion,
@@ -81,9 +81,7 @@ impl Default for BridgeConfig {
         Self {
             udp: SocketAddr::from(([0, 0, 0, 0], 10_000)),
             announce: Vec::new(),
-            shards: std::thread::available_parallelism()
-                .map_or(1, core::num::NonZero::get)
-                .min(crate::limits::SHARDS_MAX),
+            shards: 0,
             dtls: DtlsVersion::default(),
             limits: Limits::default(),
             initial_max_height: 0,

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use bridge_core::event::TransportFailure;
-use bridge_core::sim::{Link, NodeId, PeerOptions, Settings, Simulation};
+use bridge_core::sim::{Link, NodeId, PeerOptions, RealHandshake, Settings, Simulation};
 use bridge_core::srtp::SrtpProfile;
 use bridge_core::{Command, DtlsVersion, Error, Event, Reply};
 
@@ -52,7 +52,11 @@ fn either_side_may_control_and_either_may_start_the_handshake() {
 
 #[test]
 fn the_real_handshake_works_in_line_in_both_roles_and_versions() {
-    for dtls in [DtlsVersion::V1_2, DtlsVersion::Auto] {
+    for version in [DtlsVersion::V1_2, DtlsVersion::Auto] {
+        let dtls = RealHandshake {
+            version,
+            base: std::time::Instant::now(),
+        };
         for dtls_client in [true, false] {
             let options = PeerOptions {
                 dtls: Some(dtls),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bridge_core::engine::Path;
 use bridge_core::packet::Packet;
-use bridge_core::sim::{Peer, PeerOptions};
+use bridge_core::sim::{Peer, PeerOptions, RealHandshake};
 use bridge_core::{Bridge, Conference, DtlsVersion, EndpointOptions, Event, Events, Time};
 
 /// A scripted peer behind a real socket.
@@ -31,7 +31,10 @@ impl RealPeer {
             )
             .unwrap();
         let options = PeerOptions {
-            dtls: Some(version),
+            dtls: Some(RealHandshake {
+                version,
+                base: start,
+            }),
             dtls_client: number.is_multiple_of(2),
             ..PeerOptions::default()
         };

@@ -1,5 +1,7 @@
 //! Carries out what signaling asks.
 
+use core::time::Duration;
+
 use super::endpoint::Endpoint;
 use super::transport::{Transport, TransportOptions};
 use super::{Engine, HandshakeRequest, Outbox, Room};
@@ -23,10 +25,10 @@ impl Engine {
         out: &mut impl Outbox,
     ) -> Result<Reply> {
         match command {
-            Command::CreateConference { conference } => self.create_conference(conference)?,
+            Command::CreateConference { conference } => self.create_conference(now, conference)?,
             Command::ExpireConference { conference } => {
                 let key = self.conference(&conference)?;
-                self.expire_conference(key, out);
+                self.expire_conference(now, key, out);
             }
             Command::CreateEndpoint { endpoint, options } => {
                 return self.create_endpoint(now, endpoint, &options);
@@ -94,7 +96,7 @@ impl Engine {
                 endpoint.ingest.force_mute(conference, audio, video);
             }
             Command::ExpireEndpoint { .. } => {
-                self.expire_endpoint(key, out);
+                self.expire_endpoint(now, key, out);
             }
             _ => return Err(Error::Misuse("a command without an endpoint")),
         }
@@ -102,7 +104,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    fn create_conference(&mut self, id: ConferenceId) -> Result<()> {
+    fn create_conference(&mut self, now: Time, id: ConferenceId) -> Result<()> {
         if self.names.contains_key(&id) {
             return Err(Error::Exists("conference"));
         }
@@ -116,6 +118,7 @@ impl Engine {
         let conference = Conference::new(id.clone(), feedback, self.map_seed);
         let key = self.conferences.insert_with(|_| Room::new(conference));
         self.names.insert(id, key);
+        self.note_vacancy(now, key);
         self.stats.conferences_created += 1;
         Ok(())
     }
@@ -145,6 +148,7 @@ impl Engine {
         if let Some(room) = self.conferences.get_mut(conference) {
             room.conference.join(key);
         }
+        self.note_vacancy(now, conference);
         self.stats.endpoints_created += 1;
         self.learn_ufrags(key);
         self.reschedule(key);
@@ -239,22 +243,54 @@ impl Engine {
     }
 
     /// Ends a conference with all its endpoints.
-    pub(super) fn expire_conference(&mut self, key: ConferenceKey, out: &mut impl Outbox) {
+    pub(super) fn expire_conference(
+        &mut self,
+        now: Time,
+        key: ConferenceKey,
+        out: &mut impl Outbox,
+    ) {
         let Some(room) = self.conferences.get(key) else {
             return;
         };
         for endpoint in room.conference.endpoints.clone() {
-            self.expire_endpoint(endpoint, out);
+            self.expire_endpoint(now, endpoint, out);
         }
         if let Some(room) = self.conferences.remove(key) {
+            if let Some(ends) = room.ends {
+                self.vacancies.remove(&(ends, key));
+            }
             let conference = room.conference.id;
             self.names.remove(&conference);
             out.event(Event::ConferenceExpired { conference });
         }
     }
 
+    /// Notes whether the conference is empty, and so when it ends.
+    fn note_vacancy(&mut self, now: Time, key: ConferenceKey) {
+        let Some(room) = self.conferences.get_mut(key) else {
+            return;
+        };
+        if let Some(ends) = room.ends.take() {
+            self.vacancies.remove(&(ends, key));
+        }
+        if room.conference.endpoints.is_empty() {
+            let ends = now + VACANCY_MAX;
+            room.ends = Some(ends);
+            self.vacancies.insert((ends, key));
+        }
+    }
+
+    /// Ends the conferences that stayed empty.
+    pub(super) fn end_vacancies(&mut self, now: Time, out: &mut impl Outbox) {
+        while let Some((ends, key)) = self.vacancies.first().copied()
+            && ends <= now
+        {
+            self.expire_conference(now, key, out);
+        }
+    }
+
     /// Forgets an endpoint and all that was remembered for it.
-    pub(super) fn expire_endpoint(&mut self, key: EndpointKey, out: &mut impl Outbox) {
+    pub(super) fn expire_endpoint(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) {
         let Some(endpoint) = self.endpoints.remove(key) else {
             return;
         };
@@ -269,6 +305,7 @@ impl Engine {
         if let Some(room) = self.conferences.get_mut(endpoint.conference) {
             room.conference.leave(key, &mut self.pool);
         }
+        self.note_vacancy(now, endpoint.conference);
         endpoint.add_to(&mut self.stats);
         out.handshake(key, HandshakeRequest::Stop);
         out.event(Event::EndpointExpired {
@@ -294,3 +331,6 @@ impl Engine {
         stats
     }
 }
+
+/// A conference without endpoints ends after so long, should signaling have forgotten it.
+const VACANCY_MAX: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! Ends a pass: decides routes where something changed, lets every receiver send what came for it,
 //! and does what timers have made due.
 
-use super::endpoint::Activity;
+use super::endpoint::{Activity, Endpoint};
 use super::timers::Timer;
 use super::{Engine, Outbox, Path, Room, Run};
 use crate::error::Discard;
@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::id::{ConferenceKey, EndpointKey};
 use crate::limits::{FEEDBACK_BYTES_MAX, TAILROOM_BYTES};
 use crate::route::table::View;
+use crate::slab::Slab;
 use crate::srtp::OutboundContext;
 use crate::stats::BridgeStats;
 use crate::time::Time;
@@ -50,32 +51,18 @@ impl Engine {
         };
         room.is_ready = false;
         room.gather_active();
-        if let Some(speaker) = room.conference.speaker.take_change() {
-            stats.dominant_speaker_changes += 1;
-            room.decided = None;
-            if let Some(endpoint) = endpoints.get(speaker) {
-                out.event(Event::DominantSpeaker {
-                    endpoint: endpoint.address.clone(),
-                });
-            }
-        }
-        let has_changed =
-            room.decided.replace(room.conference.changes) != Some(room.conference.changes);
-        if has_changed {
-            let conference = &room.conference;
-            let speakers = conference.speaker.order();
-            room.order
-                .rebuild(&conference.sources, speakers, &conference.endpoints);
-        }
-        let mut has_routed = false;
+        room.follow_speaker(endpoints, stats, out);
+        let has_changed = room.follow_changes();
+        let mut has_routed = has_changed;
         for at in 0..room.conference.endpoints.len() {
-            let Some(key) = room.conference.endpoints.get(at).copied() else {
-                break;
-            };
-            let Some(endpoint) = endpoints.get_mut(key).filter(|endpoint| endpoint.connected)
+            let key = room.conference.endpoints.get(at).copied();
+            let Some((key, endpoint)) = key.and_then(|key| Some((key, endpoints.get_mut(key)?)))
             else {
                 continue;
             };
+            if !endpoint.connected {
+                continue;
+            }
             let sources = &room.conference.sources;
             if has_changed || endpoint.receiver.is_route_due(now) {
                 let view = View {
@@ -94,22 +81,12 @@ impl Engine {
                 receiver.flush(now, &room.active, sources, path, context, out, stats);
             }
             for (source, encoding) in endpoint.receiver.keyframe_wishes() {
-                room.conference
-                    .request_keyframe(now, source, usize::from(encoding));
+                let encoding = usize::from(encoding);
+                room.conference.request_keyframe(now, source, encoding);
             }
         }
-        if has_routed || has_changed {
-            let conference = &room.conference;
-            let tables = conference
-                .endpoints
-                .iter()
-                .filter_map(|key| endpoints.get(*key));
-            let tables = tables
-                .filter(|endpoint| endpoint.connected)
-                .map(|endpoint| endpoint.receiver.table());
-            let event = |event| out.event(event);
-            room.wishes
-                .update(&conference.id, &conference.sources, tables, event);
+        if has_routed {
+            room.tell_senders(endpoints, out);
         }
         room.finish_pass();
     }
@@ -130,6 +107,7 @@ impl Engine {
 
     /// Does what is due.
     pub(super) fn run_timers(&mut self, now: Time, out: &mut impl Outbox) {
+        self.end_vacancies(now, out);
         while let Some(key) = self.deadlines.pop_due(now) {
             let Some(endpoint) = self.endpoints.get_mut(key) else {
                 continue;
@@ -167,7 +145,7 @@ impl Engine {
                 active: false,
             }),
             Activity::Dead => {
-                self.expire_endpoint(key, out);
+                self.expire_endpoint(now, key, out);
                 return false;
             }
         }
@@ -242,6 +220,50 @@ impl Room {
         let waiting = self.conference.sources.iter();
         let waiting = waiting.filter(|(_, source)| !source.pending.is_empty());
         self.active.extend(waiting.map(|(key, _)| key));
+    }
+
+    /// Tells who speaks now, if somebody else does; routes are decided anew then.
+    fn follow_speaker(
+        &mut self,
+        endpoints: &Slab<EndpointKey, Endpoint>,
+        stats: &mut BridgeStats,
+        out: &mut impl Outbox,
+    ) {
+        if let Some(speaker) = self.conference.speaker.take_change() {
+            stats.dominant_speaker_changes += 1;
+            self.decided = None;
+            if let Some(endpoint) = endpoints.get(speaker) {
+                out.event(Event::DominantSpeaker {
+                    endpoint: endpoint.address.clone(),
+                });
+            }
+        }
+    }
+
+    /// Orders the sources anew if anything changed; `true` if so.
+    fn follow_changes(&mut self) -> bool {
+        let conference = &self.conference;
+        let has_changed = self.decided.replace(conference.changes) != Some(conference.changes);
+        if has_changed {
+            let (speakers, all) = (conference.speaker.order(), &conference.endpoints);
+            self.order.rebuild(&conference.sources, speakers, all);
+        }
+        has_changed
+    }
+
+    /// Tells senders what receivers together want of them, where that changed.
+    fn tell_senders(&mut self, endpoints: &Slab<EndpointKey, Endpoint>, out: &mut impl Outbox) {
+        let conference = &self.conference;
+        let receivers = conference
+            .endpoints
+            .iter()
+            .filter_map(|key| endpoints.get(*key));
+        let tables = receivers
+            .filter(|endpoint| endpoint.connected)
+            .map(|endpoint| endpoint.receiver.table());
+        let (id, sources) = (&conference.id, &conference.sources);
+        self.wishes
+            .update(id, sources, tables, |event| out.event(event));
     }
 
     /// What waited is sent.

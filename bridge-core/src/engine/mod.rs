@@ -22,6 +22,7 @@ mod timers;
 pub(crate) mod transport;
 
 use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
 
 use crate::command::{Command, Reply, Ticket};
 use crate::config::EngineConfig;
@@ -182,6 +183,8 @@ pub struct Engine {
     demux: Demux,
     strangers: StunLimiter,
     deadlines: Deadlines,
+    /// When conferences that are empty end.
+    vacancies: BTreeSet<(Time, ConferenceKey)>,
     /// Conferences with packets that wait for the flush, each once.
     ready: Vec<ConferenceKey>,
     map_seed: MapSeed,
@@ -198,6 +201,8 @@ struct Room {
     wishes: SenderConstraints,
     /// Sources with packets that wait for the flush.
     active: Vec<SourceKey>,
+    /// When it ends if it stays empty; `None` while it is not.
+    ends: Option<Time>,
     /// Whether it is among those that wait for the flush.
     is_ready: bool,
     /// [`Conference::changes`] when routes were last decided.
@@ -211,6 +216,7 @@ impl Room {
             order: SpeechOrder::default(),
             wishes: SenderConstraints::default(),
             active: Vec::new(),
+            ends: None,
             is_ready: false,
             decided: None,
         }
@@ -233,6 +239,7 @@ impl Engine {
             ufrags: map_seed.map(),
             demux: Demux::new(map_seed),
             deadlines: Deadlines::default(),
+            vacancies: BTreeSet::new(),
             ready: Vec::new(),
             map_seed,
             stats: BridgeStats::default(),
@@ -264,7 +271,8 @@ impl Engine {
     /// When [`Engine::flush`] must be called at the latest; `None` when nothing is due ever.
     #[must_use]
     pub fn wakeup(&self) -> Option<Time> {
-        self.deadlines.next()
+        let vacancy = self.vacancies.first().map(|(at, _)| *at);
+        self.deadlines.next().into_iter().chain(vacancy).min()
     }
 
     /// The engine's buffers: datagrams are received into packets of this pool.
@@ -285,10 +293,10 @@ impl Engine {
     }
 
     /// Ends everything.
-    pub fn close(&mut self, out: &mut impl Outbox) {
+    pub fn close(&mut self, now: Time, out: &mut impl Outbox) {
         let all: Vec<ConferenceKey> = self.conferences.iter().map(|(key, _)| key).collect();
         for key in all {
-            self.expire_conference(key, out);
+            self.expire_conference(now, key, out);
         }
     }
 

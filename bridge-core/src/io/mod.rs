@@ -23,7 +23,7 @@ pub(crate) mod udp;
 
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use mio::{Poll, Waker};
@@ -40,8 +40,9 @@ use crate::id::ShardId;
 use crate::limits;
 
 use clock::Clock;
+use handshake::Handshakes;
 use inbox::{Doorbell, Inbox};
-use shard::{Shard, WAKE};
+use shard::{News, Shard, WAKE};
 
 /// What a started bridge is made of.
 #[derive(Debug)]
@@ -59,69 +60,49 @@ pub(crate) fn start(
 ) -> Result<Started> {
     let clock = Clock::start();
     let certificate = Certificate::generate()?;
-    let sockets = udp::open(config.udp, config.shards)?;
+    let sockets = udp::open(config.udp, homes.shards())?;
     let media_address = match sockets.first().map(mio::net::UdpSocket::local_addr) {
         Some(Ok(address)) => address,
         Some(Err(error)) => return Err(Error::Io("read the media port", error)),
         None => return Err(Error::Misuse("a bridge has 1 to 64 shards")),
     };
-    let addresses = local_addresses(media_address, &config.announce);
-    let mut polls = Vec::new();
-    let mut bells = Vec::new();
-    for _ in &sockets {
-        let poll = Poll::new().map_err(|error| Error::Io("make a poll", error))?;
-        let waker =
-            Waker::new(poll.registry(), WAKE).map_err(|error| Error::Io("make a waker", error))?;
-        bells.push(Arc::new(Doorbell::new(waker)));
-        polls.push(poll);
-    }
-    let (answers, mut answer_queues): (Vec<_>, Vec<_>) = bells
-        .iter()
-        .map(|_| sync_channel(limits::HANDSHAKE_ANSWERS_MAX))
-        .unzip();
-    let answer_bells = bells.clone();
+    let (polls, bells) = polls(sockets.len())?;
     let factory = DimplFactory::new(config.dtls, certificate.clone(), clock.base())?;
-    let (handshakes, thread) = handshake::start(
-        Driver::new(factory),
-        move || clock.now(),
-        move |shard, endpoint, event| {
-            let at = usize::from(shard.0);
-            if let (Some(queue), Some(bell)) = (answers.get(at), answer_bells.get(at)) {
-                // Waits while the shard is far behind; a shard that is gone needs no news.
-                drop(queue.send((endpoint, event)));
-                bell.ring();
-            }
-        },
-    )?;
+    let (handshakes, answers, thread) = start_handshakes(Driver::new(factory), clock, &bells)?;
+    let engine = EngineConfig {
+        shards: u8::try_from(sockets.len()).unwrap_or(u8::MAX),
+        addresses: local_addresses(media_address, &config.announce),
+        fingerprint: Some(certificate.fingerprint()),
+        limits: config.limits.clone(),
+        initial_max_height: config.initial_max_height,
+        trust_no_estimate: config.trust_no_estimate,
+        ..EngineConfig::new([0; 32])
+    };
     let mut threads = vec![thread];
     let mut inboxes = Vec::new();
-    let mut meshes = handoff::mesh(&bells);
-    for (number, (socket, poll)) in (0..).zip(sockets.into_iter().zip(polls)) {
-        let engine = Engine::new(EngineConfig {
-            seed: seed()?,
-            shard: ShardId(number),
-            shards: u8::try_from(config.shards).unwrap_or(u8::MAX),
-            addresses: addresses.clone(),
-            fingerprint: Some(certificate.fingerprint()),
-            limits: config.limits.clone(),
-            initial_max_height: config.initial_max_height,
-            trust_no_estimate: config.trust_no_estimate,
-        });
-        let Some(bell) = bells.get(usize::from(number)) else {
-            break;
-        };
-        let (inbox, orders) = inbox::inbox(Arc::clone(bell));
+    let rings = handoff::mesh(&bells);
+    let parts = sockets
+        .into_iter()
+        .zip(polls)
+        .zip(bells)
+        .zip(rings.into_iter().zip(answers));
+    for (id, (((socket, poll), bell), (rings, answers))) in (0..).map(ShardId).zip(parts) {
+        let (inbox, orders) = inbox::inbox(Arc::clone(&bell));
         let shard = Shard {
-            id: ShardId(number),
-            engine,
+            id,
+            engine: Engine::new(EngineConfig {
+                seed: seed()?,
+                shard: id,
+                ..engine.clone()
+            }),
             socket,
             poll,
             clock,
-            bell: Arc::clone(bell),
+            bell,
             orders,
-            rings: meshes.remove(0),
+            rings,
             handshakes: handshakes.clone(),
-            answers: answer_queues.remove(0),
+            answers,
             events: events.clone(),
             homes: Arc::clone(homes),
         };
@@ -133,6 +114,43 @@ pub(crate) fn start(
         threads,
         media_address,
     })
+}
+
+/// A poll for each shard, and the bell that wakes it.
+fn polls(count: usize) -> Result<(Vec<Poll>, Vec<Arc<Doorbell>>)> {
+    let mut polls = Vec::new();
+    let mut bells = Vec::new();
+    for _ in 0..count {
+        let poll = Poll::new().map_err(|error| Error::Io("make a poll", error))?;
+        let waker =
+            Waker::new(poll.registry(), WAKE).map_err(|error| Error::Io("make a waker", error))?;
+        bells.push(Arc::new(Doorbell::new(waker)));
+        polls.push(poll);
+    }
+    Ok((polls, bells))
+}
+
+/// Starts the handshake thread; gives the way to it, and each shard's queue of its news.
+fn start_handshakes(
+    driver: Driver,
+    clock: Clock,
+    bells: &[Arc<Doorbell>],
+) -> Result<(Handshakes, Vec<Receiver<News>>, JoinHandle<()>)> {
+    let (senders, receivers): (Vec<_>, Vec<_>) = bells
+        .iter()
+        .map(|_| sync_channel(limits::HANDSHAKE_ANSWERS_MAX))
+        .unzip();
+    let bells = bells.to_vec();
+    let answer = move |shard: ShardId, endpoint, event| {
+        let at = usize::from(shard.0);
+        if let (Some(queue), Some(bell)) = (senders.get(at), bells.get(at)) {
+            // Waits while the shard is far behind; a shard that is gone needs no news.
+            drop(queue.send((endpoint, event)));
+            bell.ring();
+        }
+    };
+    let (handshakes, thread) = handshake::start(driver, move || clock.now(), answer)?;
+    Ok((handshakes, receivers, thread))
 }
 
 fn spawn(shard: Shard) -> Result<JoinHandle<()>> {
@@ -182,6 +200,13 @@ fn is_candidate(ip: IpAddr, speaks_ipv6: bool) -> bool {
         IpAddr::V4(ip) => !ip.is_link_local(),
         IpAddr::V6(ip) => speaks_ipv6 && !ip.is_unicast_link_local(),
     }
+}
+
+/// How many shards there are when nothing is said: as many as processors.
+pub(crate) fn shards_by_processors() -> usize {
+    thread::available_parallelism()
+        .map_or(1, core::num::NonZero::get)
+        .min(limits::SHARDS_MAX)
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ const PASS_COMMANDS: usize = 64;
 /// How soon to try again when the socket took no more.
 const SEND_AGAIN: Duration = Duration::from_millis(1);
 
+/// What the handshake thread tells a shard.
+pub(super) type News = (EndpointKey, HandshakeEvent);
+
 /// A shard with all that it is joined to.
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -54,7 +57,7 @@ pub(super) struct Shard {
     pub(super) orders: Receiver<Order>,
     pub(super) rings: Rings,
     pub(super) handshakes: Handshakes,
-    pub(super) answers: Receiver<(EndpointKey, HandshakeEvent)>,
+    pub(super) answers: Receiver<News>,
     pub(super) events: SyncSender<Event>,
     pub(super) homes: Arc<Homes>,
 }
@@ -150,7 +153,7 @@ struct Running {
     clock: Clock,
     bell: Arc<Doorbell>,
     orders: Receiver<Order>,
-    answers: Receiver<(EndpointKey, HandshakeEvent)>,
+    answers: Receiver<News>,
     next_ticket: u64,
     /// Whether the socket may have more.
     is_readable: bool,
@@ -182,7 +185,7 @@ impl Running {
         self.take_messages(now);
         self.take_orders(now);
         if self.bell.is_stopped() {
-            self.engine.close(&mut self.shell);
+            self.engine.close(now, &mut self.shell);
         }
         self.engine.flush(now, &mut self.shell);
         self.shell.batch.send(&self.shell.socket);

@@ -18,6 +18,16 @@ use crate::time::Time;
 /// A scripted client repeats its hello after so long.
 const REPEAT: Duration = Duration::from_millis(200);
 
+/// How real handshakes are done. Their bytes differ from run to run.
+#[derive(Clone, Copy, Debug)]
+pub struct RealHandshake {
+    /// Which versions are spoken.
+    pub version: DtlsVersion,
+    /// The instant of [`Time::ZERO`], since the DTLS machine counts in those; any will do where
+    /// time is virtual.
+    pub base: Instant,
+}
+
 /// One end of a handshake.
 #[derive(Debug)]
 pub(super) enum Handshaker {
@@ -45,13 +55,8 @@ const REAL_KEY: HandshakeKey = (
 
 impl Handshaker {
     /// A real end that shows `certificate`.
-    pub(super) fn real(version: DtlsVersion, certificate: &Certificate) -> Result<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the crate counts from some instant; which one it is makes no difference"
-        )]
-        let base = Instant::now();
-        let factory = DimplFactory::new(version, certificate.clone(), base)?;
+    pub(super) fn real(how: RealHandshake, certificate: &Certificate) -> Result<Self> {
+        let factory = DimplFactory::new(how.version, certificate.clone(), how.base)?;
         Ok(Self::Real(Box::new(Real {
             driver: Driver::new(factory),
             certificate: certificate.clone(),
@@ -61,11 +66,11 @@ impl Handshaker {
     /// The bridge's end of a handshake with `peer`; `real` is how the bridge does real ones.
     pub(super) fn of_bridge(
         peer: &Self,
-        real: Option<&(DtlsVersion, Certificate)>,
+        real: Option<&(RealHandshake, Certificate)>,
     ) -> Result<Self> {
         match (peer, real) {
             (Self::Script(script), None) => Ok(Self::Script(script.other_end())),
-            (Self::Real(_), Some((version, certificate))) => Self::real(*version, certificate),
+            (Self::Real(_), Some((how, certificate))) => Self::real(*how, certificate),
             _ => Err(Error::Misuse("a scripted and a real end of one handshake")),
         }
     }

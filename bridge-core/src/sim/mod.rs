@@ -29,7 +29,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::command::{Command, EndpointOptions, Reply, Ticket};
 use crate::config::{EngineConfig, LocalAddress};
 use crate::description::{IceRole, TransportDescription};
-use crate::dtls::{Certificate, DtlsVersion};
+use crate::dtls::Certificate;
 use crate::engine::{Engine, Input, Path};
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -43,6 +43,7 @@ use handshake::{Handshaker, Script};
 use net::{Network, Pipe};
 
 pub use check::StreamReport;
+pub use handshake::RealHandshake;
 pub use media::{Camera, Vp8Encoding};
 pub use net::{Link, NodeId};
 pub use node::Recorder;
@@ -61,7 +62,7 @@ pub struct Settings {
     pub trust_no_estimate: bool,
     /// Real DTLS handshakes, whose bytes differ from run to run; `None` is scripted ones. Peers
     /// must do the same.
-    pub dtls: Option<DtlsVersion>,
+    pub dtls: Option<RealHandshake>,
 }
 
 impl Settings {
@@ -89,13 +90,14 @@ pub struct Simulation {
     peers: Vec<Node>,
     /// Bridge ends of the handshakes.
     handshakers: BTreeMap<EndpointKey, Handshaker>,
-    dtls: Option<(DtlsVersion, Certificate)>,
+    dtls: Option<(RealHandshake, Certificate)>,
     by_address: BTreeMap<SocketAddr, NodeId>,
     next_ticket: u64,
     replies: BTreeMap<Ticket, Result<Reply>>,
     events: Vec<(Time, Event)>,
     trace: DefaultHasher,
-    strangers: BTreeMap<SocketAddr, u64>,
+    /// Datagrams to addresses of no participant, and how many of them are media.
+    strangers: BTreeMap<SocketAddr, (u64, u64)>,
     tapped: Option<(NodeId, Vec<Vec<u8>>)>,
     bridge_address: SocketAddr,
 }
@@ -135,7 +137,7 @@ impl Simulation {
         });
         let dtls = settings
             .dtls
-            .map(|version| (version, Certificate::generate().expect("a certificate")));
+            .map(|how| (how, Certificate::generate().expect("a certificate")));
         config.fingerprint = Some(match &dtls {
             Some((_, certificate)) => certificate.fingerprint(),
             None => Script::bridge_fingerprint(),
@@ -377,7 +379,19 @@ impl Simulation {
     /// How many media packets the bridge has sent to an address that is no participant's.
     #[must_use]
     pub fn media_sent_to(&self, stranger: SocketAddr) -> u64 {
-        self.strangers.get(&stranger).copied().unwrap_or(0)
+        self.strangers.get(&stranger).map_or(0, |(_, media)| *media)
+    }
+
+    /// How many datagrams the bridge has sent to addresses that are no participant's.
+    #[must_use]
+    pub fn datagrams_to_strangers(&self) -> u64 {
+        self.strangers.values().map(|(all, _)| all).sum()
+    }
+
+    /// Whether nothing is due ever, and nothing is on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.engine.wakeup().is_none() && self.network.next().is_none()
     }
 
     /// Lets a datagram of a stranger's making arrive at the bridge, now.
@@ -451,9 +465,9 @@ impl Simulation {
             (self.now.as_nanos(), path.remote, bytes).hash(&mut self.trace);
             let to = self.by_address.get(&path.remote).copied();
             let Some((to, node)) = to.and_then(|to| Some((to, self.peers.get_mut(to.0)?))) else {
-                if bytes.first().is_some_and(|first| *first >= 128) {
-                    *self.strangers.entry(path.remote).or_default() += 1;
-                }
+                let (all, media) = self.strangers.entry(path.remote).or_default();
+                *all += 1;
+                *media += u64::from(bytes.first().is_some_and(|first| *first >= 128));
                 continue;
             };
             let back = Path {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::check::{Received, StreamReport};
-use super::handshake::{Handshaker, Script};
+use super::handshake::{Handshaker, RealHandshake, Script};
 use super::media::Camera;
 use super::receiver::StreamReceiver;
 use super::sender::{
@@ -16,7 +16,7 @@ use crate::description::{
     Codec, Feedback, HeaderExtension, IceRole, MediaDescription, MediaKind, PayloadTypeDescription,
     SourceDescription, TransportDescription,
 };
-use crate::dtls::{Certificate, DtlsVersion};
+use crate::dtls::Certificate;
 use crate::engine::Path;
 use crate::engine::transport::{Transport, TransportEvent, TransportOptions};
 use crate::error::{Discard, Result};
@@ -58,7 +58,7 @@ pub struct PeerOptions {
     /// Protection for which a scripted handshake makes keys.
     pub profile: SrtpProfile,
     /// A real DTLS handshake; `None` is a scripted one.
-    pub dtls: Option<DtlsVersion>,
+    pub dtls: Option<RealHandshake>,
     /// Whether it asks for a keyframe every 50 ms.
     pub begs_for_keyframes: bool,
     /// Whether it announces another certificate than it shows.
@@ -157,7 +157,7 @@ impl Peer {
     ) -> Result<Self> {
         let random = &mut Random::new(seed);
         let handshaker = match options.dtls {
-            Some(version) => Handshaker::real(version, &Certificate::generate()?)?,
+            Some(how) => Handshaker::real(how, &Certificate::generate()?)?,
             None => Handshaker::Script(Script::scripted(number, options.profile)),
         };
         let role = if options.bridge_controls {
