@@ -132,6 +132,7 @@ export class Meeting {
       // the focus lets it through again only when it is told
       if (on && this.silenced.delete(what)) this.room?.mute(id, what, false).catch(() => {});
     }
+    if (!this.accepted) return; // the bridge does not know the sources yet
     this.channel?.videoType(`${id}-v0`, camera.on && camera.track ? 'camera' : 'none');
     if (this.session?.screenLine) this.channel?.videoType(`${id}-v1`, screen.on ? 'desktop' : 'none');
   }
