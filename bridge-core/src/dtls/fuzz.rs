@@ -4,10 +4,10 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::LazyLock;
-use std::time::Instant;
 
 use super::dimpl::DimplFactory;
 use super::driver::Driver;
+use super::epoch::any_instant;
 use super::{Certificate, DtlsVersion};
 use crate::engine::{HandshakeEvent, HandshakeRequest};
 use crate::id::{EndpointKey, Key, ShardId};
@@ -16,11 +16,7 @@ use crate::time::Time;
 
 /// For 1.2 and for both versions; made once, since keys take time.
 static FACTORIES: LazyLock<Option<[DimplFactory; 2]>> = LazyLock::new(|| {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the backend wants an instant to count from"
-    )]
-    let base = Instant::now();
+    let base = any_instant();
     let certificate = Certificate::generate().ok()?;
     let factory = |version| DimplFactory::new(version, certificate.clone(), base).ok();
     Some([factory(DtlsVersion::V1_2)?, factory(DtlsVersion::Auto)?])

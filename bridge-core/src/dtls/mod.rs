@@ -23,6 +23,9 @@ pub(crate) mod dimpl;
 
 pub(crate) mod driver;
 
+#[cfg(any(test, feature = "unstable-toolbox"))]
+pub(crate) mod epoch;
+
 pub(crate) mod fingerprint;
 
 #[cfg(feature = "unstable-toolbox")]
