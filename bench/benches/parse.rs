@@ -1,10 +1,6 @@
 //! Measures reading what arrives most: RTP headers, their extensions, VP8 descriptors and RTCP.
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a bench may fail as a test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench may fail as a test does")]
 
 use std::hint::black_box;
 

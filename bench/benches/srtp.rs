@@ -4,11 +4,7 @@
 //! each packet once per receiver. `lockstep` seals packets of two or three receivers at once; its
 //! figures are for all of them, so divide.
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a bench may fail as a test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench may fail as a test does")]
 
 use std::hint::black_box;
 

@@ -19,14 +19,14 @@ pub(super) struct AesCm {
 
 impl AesCm {
     pub(super) fn new(
-        key: [u8; 16],
-        salt: [u8; SALT_LENGTH],
-        authentication: [u8; AUTHENTICATION_KEY_LENGTH],
+        key: &[u8; 16],
+        salt: &[u8; SALT_LENGTH],
+        authentication: &[u8; AUTHENTICATION_KEY_LENGTH],
     ) -> Self {
         Self {
-            cipher: Aes128::new(&key.into()),
-            salt,
-            hmac: HmacSha1::new(&authentication),
+            cipher: Aes128::new(key.into()),
+            salt: *salt,
+            hmac: HmacSha1::new(authentication),
         }
     }
 
@@ -93,7 +93,7 @@ mod tests {
             .try_into()
             .unwrap();
         let salt = bytes("f0f1f2f3f4f5f6f7f8f9fafbfcfd").try_into().unwrap();
-        let cm = AesCm::new(key, salt, [0; 20]);
+        let cm = AesCm::new(&key, &salt, &[0; 20]);
         let mut stream = vec![0; 0xff02 * 16];
         cm.apply_keystream(Ssrc(0), 0, &mut stream);
         let first = "e03ead0935c95e80e166b16dd92b4eb4\
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_refused_when_any_bit_differs_or_it_is_cut() {
-        let cm = AesCm::new([1; 16], [2; 14], [3; 20]);
+        let cm = AesCm::new(&[1; 16], &[2; 14], &[3; 20]);
         let tag = cm.tag(b"packet", [0; 4]);
         assert!(cm.is_tag(b"packet", [0; 4], &tag));
         assert!(!cm.is_tag(b"packet", [0, 0, 0, 1], &tag));

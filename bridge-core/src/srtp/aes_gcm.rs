@@ -13,7 +13,7 @@ pub(super) struct AesGcm {
 
 impl AesGcm {
     /// Takes a session key of 16 or 32 bytes.
-    pub(super) fn new(key: &[u8], salt: [u8; SALT_LENGTH]) -> Result<Self> {
+    pub(super) fn new(key: &[u8], salt: &[u8; SALT_LENGTH]) -> Result<Self> {
         let algorithm = match key.len() {
             16 => &AES_128_GCM,
             _ => &AES_256_GCM,
@@ -22,7 +22,7 @@ impl AesGcm {
             .map_err(|_| Error::Misuse("AES-GCM key of another length"))?;
         Ok(Self {
             key: LessSafeKey::new(key),
-            salt,
+            salt: *salt,
         })
     }
 
@@ -91,7 +91,7 @@ mod tests {
 
     fn check(key: &[u8], sealed: &str) {
         let salt = *b"Quid pro quo";
-        let gcm = AesGcm::new(key, salt).unwrap();
+        let gcm = AesGcm::new(key, &salt).unwrap();
         let mut packet = bytes(RTP);
         let (header, body) = packet.split_at_mut(12);
         let (ssrc, index) = (Ssrc(0x5501_a0b2), 0xf17b);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_tag_of_another_length_does_not_fit() {
-        let gcm = AesGcm::new(&[1; 16], [2; 12]).unwrap();
+        let gcm = AesGcm::new(&[1; 16], &[2; 12]).unwrap();
         for length in [0, 15, 17] {
             assert!(!gcm.open(Ssrc(1), 1, &[], &mut [0; 4], &vec![0; length]));
         }

@@ -110,17 +110,17 @@ impl Cipher {
         let [key, salt, authentication] = labels;
         Ok(match profile {
             SrtpProfile::Aes128CmSha1_80 => Self::CounterMode(AesCm::new(
-                master.derive(key)?,
-                master.derive(salt)?,
-                master.derive(authentication)?,
+                &*master.derive(key)?,
+                &*master.derive(salt)?,
+                &*master.derive(authentication)?,
             )),
             SrtpProfile::AeadAes128Gcm => Self::Galois(AesGcm::new(
-                &master.derive::<16>(key)?,
-                master.derive(salt)?,
+                &*master.derive::<16>(key)?,
+                &*master.derive(salt)?,
             )?),
             SrtpProfile::AeadAes256Gcm => Self::Galois(AesGcm::new(
-                &master.derive::<32>(key)?,
-                master.derive(salt)?,
+                &*master.derive::<32>(key)?,
+                &*master.derive(salt)?,
             )?),
         })
     }

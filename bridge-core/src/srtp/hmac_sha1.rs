@@ -4,6 +4,8 @@
 //! the latency of its rounds: hashing the packets of several receivers in lockstep takes half the
 //! time for each ([`sha1_simd`](super::sha1_simd)).
 
+use zeroize::Zeroize;
+
 use super::sha1_simd::{BLOCK_LENGTH, State, compress};
 
 /// A key, as the two states that it begins with.
@@ -101,6 +103,13 @@ fn to_bytes(state: State) -> [u8; 20] {
         *place = word.to_be_bytes();
     }
     bytes
+}
+
+impl Drop for HmacSha1 {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
+    }
 }
 
 /// What SHA-1 begins with (FIPS 180-4 section 5.3.1).

@@ -7,6 +7,8 @@ use aes::cipher::consts::U16;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 
+use zeroize::Zeroizing;
+
 use super::SrtpProfile;
 use super::aes_cm::apply_keystream;
 use crate::error::{Error, Result};
@@ -39,17 +41,17 @@ impl<'a> Master<'a> {
         Ok(Self { key, salt: padded })
     }
 
-    /// The key of `label`, of `N` bytes.
-    pub(super) fn derive<const N: usize>(&self, label: Label) -> Result<[u8; N]> {
+    /// The key of `label`, of `N` bytes, which are cleared when it is dropped.
+    pub(super) fn derive<const N: usize>(&self, label: Label) -> Result<Zeroizing<[u8; N]>> {
         let mut counter = [0; 16];
         crate::wire::put(&mut counter, 0, &self.salt);
         if let Some(byte) = counter.get_mut(LABEL_AT) {
             *byte ^= label as u8;
         }
-        let mut derived = [0; N];
+        let mut derived = Zeroizing::new([0; N]);
         match self.key.len() {
-            16 => derive_with::<Aes128>(self.key, &counter, &mut derived)?,
-            _ => derive_with::<Aes256>(self.key, &counter, &mut derived)?,
+            16 => derive_with::<Aes128>(self.key, &counter, derived.as_mut_slice())?,
+            _ => derive_with::<Aes256>(self.key, &counter, derived.as_mut_slice())?,
         }
         Ok(derived)
     }
@@ -85,15 +87,15 @@ mod tests {
         let salt: [u8; 14] = bytes("0ec675ad498afeebb6960b3aabe6");
         let master = Master::new(SrtpProfile::Aes128CmSha1_80, &key, &salt).unwrap();
         assert_eq!(
-            master.derive::<16>(Label::RtpKey).unwrap(),
+            *master.derive::<16>(Label::RtpKey).unwrap(),
             bytes("c61e7a93744f39ee10734afe3ff7a087")
         );
         assert_eq!(
-            master.derive::<14>(Label::RtpSalt).unwrap(),
+            *master.derive::<14>(Label::RtpSalt).unwrap(),
             bytes("30cbbc08863d8c85d49db34a9ae1")
         );
         assert_eq!(
-            master.derive::<20>(Label::RtpAuthentication).unwrap(),
+            *master.derive::<20>(Label::RtpAuthentication).unwrap(),
             bytes("cebe321f6ff7716b6fd4ab49af256a156d38baa4")
         );
     }
@@ -105,11 +107,11 @@ mod tests {
         let salt: [u8; 14] = bytes("3b04803de51ee7c96423ab5b78d2");
         let master = Master { key: &key, salt };
         assert_eq!(
-            master.derive::<32>(Label::RtpKey).unwrap(),
+            *master.derive::<32>(Label::RtpKey).unwrap(),
             bytes("5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4")
         );
         assert_eq!(
-            master.derive::<14>(Label::RtpSalt).unwrap(),
+            *master.derive::<14>(Label::RtpSalt).unwrap(),
             bytes("fa31791685ca444a9e07c6c64e93")
         );
     }

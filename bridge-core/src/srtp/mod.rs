@@ -28,6 +28,8 @@ mod sha1_simd;
 
 mod unprotect;
 
+use zeroize::Zeroize;
+
 pub use context::{InboundContext, OutboundContext};
 pub use protect::{Sealing, seal_rtp_many};
 
@@ -89,6 +91,15 @@ pub struct KeyingMaterial {
     pub remote_key: Vec<u8>,
     /// Master salt for what the peer sends.
     pub remote_salt: Vec<u8>,
+}
+
+impl Drop for KeyingMaterial {
+    fn drop(&mut self) {
+        self.local_key.zeroize();
+        self.local_salt.zeroize();
+        self.remote_key.zeroize();
+        self.remote_salt.zeroize();
+    }
 }
 
 impl core::fmt::Debug for KeyingMaterial {

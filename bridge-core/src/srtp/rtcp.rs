@@ -225,7 +225,7 @@ mod tests {
             ),
         ];
         for (key, profile, expected) in cases {
-            let cipher = Cipher::Galois(AesGcm::new(key, *b"Quid pro quo").unwrap());
+            let cipher = Cipher::Galois(AesGcm::new(key, b"Quid pro quo").unwrap());
             let mut out = plain.clone();
             out.resize(plain.len() + profile.rtcp_overhead(), 0);
             let parts = Parts::new(profile, &mut out).unwrap();
