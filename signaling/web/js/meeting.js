@@ -369,7 +369,7 @@ export class Meeting {
 
   mediaBack() {
     return this.store.state.connection.cause === 'media'
-      ? /** @type {const} */ ({ state: 'joined', cause: null, since: 0 }) : {};
+      ? /** @type {const} */ ({ state: 'joined', cause: null, since: 0, attempt: 0 }) : {};
   }
 
   /** The media is lost: the focus is asked for a new session. @param {string} why */

@@ -22,7 +22,8 @@ export function linked(text) {
 
 /** @param {import('../store.js').Message} m @param {boolean} isFirst of a run by one person */
 function message(m, isFirst) {
-  const who = { id: m.from, name: m.name };
+  const now = store.state.people.get(m.from);
+  const who = { id: m.from, name: now?.name || m.name };
   const name = m.own ? `${nameOf(who)} (${t('c.you')})` : nameOf(who);
   const time = new Date(m.at).toLocaleTimeString(getLang(), { hour: 'numeric', minute: '2-digit' });
   return h('div', { class: `msg ${isFirst ? 'msg--first' : ''}` },

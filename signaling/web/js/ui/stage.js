@@ -196,7 +196,8 @@ export class Stage {
     for (const [tile, rect] of placed) {
       if (tile.kind === 'self') continue;
       const pixels = rect.h * devicePixelRatio;
-      const step = STEPS.find((s) => s >= pixels) ?? 2160;
+      // a screen has one size, and its letters need all of it
+      const step = tile.kind === 'screen' ? 2160 : STEPS.find((s) => s >= pixels) ?? 2160;
       const source = tile.kind === 'screen' ? tile.source
         : cameraOf(store.state, tile.id)?.name ?? `${tile.id}-v0`;
       heights.set(source, step);
