@@ -344,13 +344,14 @@ fn xmpp_config(config: &Config) -> XmppConfig {
 
 fn bridge_builder(config: &Config) -> BridgeBuilder {
     let (bridge, limits) = (&config.bridge, &config.limits);
-    let mut bounds = bridge_core::limits::Limits::default();
-    bounds.conferences = limits.conferences;
-    bounds.endpoints = limits.endpoints;
-    bounds.endpoints_per_conference = limits.endpoints_per_conference;
-    bounds.packets_per_second = limits.packets_per_second;
-    bounds.bits_per_second = limits.bits_per_second;
-    bounds.stun_per_second = limits.stun_per_second;
+    let bounds = bridge_core::limits::Limits {
+        conferences: limits.conferences,
+        endpoints: limits.endpoints,
+        endpoints_per_conference: limits.endpoints_per_conference,
+        packets_per_second: limits.packets_per_second,
+        bits_per_second: limits.bits_per_second,
+        stun_per_second: limits.stun_per_second,
+    };
     let mut builder = Bridge::builder()
         .limits(bounds)
         .dtls(match bridge.dtls {

@@ -57,21 +57,21 @@ impl<M: MediaEngine> Conferences<M> {
     }
 
     /// Takes an event of the bridge.
-    pub(crate) fn event(&mut self, event: Event) {
-        let id = match &event {
-            Event::EndpointConnected {
-                endpoint: EndpointAddress { conference, .. },
-                ..
-            }
-            | Event::EndpointFailed {
-                endpoint: EndpointAddress { conference, .. },
-                ..
-            }
-            | Event::EndpointExpired {
-                endpoint: EndpointAddress { conference, .. },
-            }
-            | Event::ConferenceExpired { conference } => conference,
-            _ => return,
+    pub(crate) fn event(&self, event: Event) {
+        let (Event::EndpointConnected {
+            endpoint: EndpointAddress { conference: id, .. },
+            ..
+        }
+        | Event::EndpointFailed {
+            endpoint: EndpointAddress { conference: id, .. },
+            ..
+        }
+        | Event::EndpointExpired {
+            endpoint: EndpointAddress { conference: id, .. },
+        }
+        | Event::ConferenceExpired { conference: id }) = &event
+        else {
+            return;
         };
         let entry = self.by_id.get(id).and_then(|room| self.rooms.get(room));
         if let Some(entry) = entry

@@ -365,13 +365,12 @@ impl<M: MediaEngine> Conference<M> {
             return Ok(());
         };
         if news.ufrag == known.ufrag {
-            let room = limits::REMOTE_CANDIDATES_MAX.saturating_sub(known.candidates.len());
-            let fresh: Vec<_> = news
-                .candidates
-                .into_iter()
-                .filter(|it| !known.candidates.contains(it))
-                .collect();
-            known.candidates.extend(fresh.into_iter().take(room));
+            for candidate in news.candidates {
+                let room = known.candidates.len() < limits::REMOTE_CANDIDATES_MAX;
+                if room && !known.candidates.contains(&candidate) {
+                    known.candidates.push(candidate);
+                }
+            }
         } else {
             known.ufrag = news.ufrag;
             known.password = news.password;

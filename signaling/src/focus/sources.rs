@@ -283,7 +283,9 @@ mod tests {
             ("b", stream("bb-v0", 5, "n")),
         ] {
             assert!(
-                sources.with(owner, &set(&[taken.clone()], &[])).is_err(),
+                sources
+                    .with(owner, &set(std::slice::from_ref(&taken), &[]))
+                    .is_err(),
                 "{taken:?}"
             );
         }

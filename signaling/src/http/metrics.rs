@@ -64,112 +64,75 @@ async fn stats<M: MediaEngine>(media: &M) -> Result<BridgeStats, String> {
     }
 }
 
-/// Gauges and counters by name: JVB's name where JVB counts the same, else our own.
-fn families(stats: &BridgeStats, channels: ChannelStats) -> Vec<(&'static str, bool, u64)> {
-    let (gauge, counter) = (false, true);
-    vec![
-        ("jitsi_jvb_conferences", gauge, stats.conferences),
-        ("jitsi_jvb_local_endpoints", gauge, stats.endpoints),
+/// Names and values: JVB's name where JVB counts the same, else our own.
+type Family = (&'static str, u64);
+
+fn gauges(stats: &BridgeStats) -> [Family; 4] {
+    [
+        ("jitsi_jvb_conferences", stats.conferences),
+        ("jitsi_jvb_local_endpoints", stats.endpoints),
+        ("jitsi_jvb_endpoints_connected", stats.endpoints_connected),
+        ("jitsi_jvb_largest_conference", stats.largest_conference),
+    ]
+}
+
+fn counters(stats: &BridgeStats) -> [Family; 16] {
+    [
+        ("jitsi_jvb_conferences_created", stats.conferences_created),
+        ("jitsi_jvb_endpoints", stats.endpoints_created),
+        ("jitsi_jvb_endpoints_ice_failed", stats.ice_failed),
+        ("jitsi_jvb_endpoints_dtls_failed", stats.dtls_failed),
+        ("jitsi_jvb_packets_received", stats.packets_received),
+        ("jitsi_jvb_bytes_received", stats.bytes_received),
+        ("jitsi_jvb_packets_sent", stats.packets_sent),
+        ("jitsi_jvb_bytes_sent", stats.bytes_sent),
         (
-            "jitsi_jvb_endpoints_connected",
-            gauge,
-            stats.endpoints_connected,
+            "jitsi_jvb_dominant_speaker_changes",
+            stats.dominant_speaker_changes,
         ),
-        (
-            "jitsi_jvb_largest_conference",
-            gauge,
-            stats.largest_conference,
-        ),
-        (
-            "jitsi_jvb_conferences_created",
-            counter,
-            stats.conferences_created,
-        ),
-        ("jitsi_jvb_endpoints", counter, stats.endpoints_created),
-        ("jitsi_jvb_endpoints_ice_failed", counter, stats.ice_failed),
-        (
-            "jitsi_jvb_endpoints_dtls_failed",
-            counter,
-            stats.dtls_failed,
-        ),
-        (
-            "jitsi_jvb_packets_received",
-            counter,
-            stats.packets_received,
-        ),
-        ("jitsi_jvb_bytes_received", counter, stats.bytes_received),
-        ("jitsi_jvb_packets_sent", counter, stats.packets_sent),
-        ("jitsi_jvb_bytes_sent", counter, stats.bytes_sent),
-        (
-            "trestle_packets_forwarded",
-            counter,
-            stats.packets_forwarded,
-        ),
-        (
-            "trestle_packets_retransmitted",
-            counter,
-            stats.packets_retransmitted,
-        ),
-        ("trestle_packets_nacked", counter, stats.packets_nacked),
-        (
-            "trestle_packets_recovered",
-            counter,
-            stats.packets_recovered,
-        ),
+        ("trestle_packets_forwarded", stats.packets_forwarded),
+        ("trestle_packets_retransmitted", stats.packets_retransmitted),
+        ("trestle_packets_nacked", stats.packets_nacked),
+        ("trestle_packets_recovered", stats.packets_recovered),
         (
             "trestle_keyframe_requests_received",
-            counter,
             stats.keyframe_requests_received,
         ),
         (
             "trestle_keyframe_requests_sent",
-            counter,
             stats.keyframe_requests_sent,
         ),
-        (
-            "trestle_packets_handed_over",
-            counter,
-            stats.packets_handed_over,
-        ),
-        (
-            "jitsi_jvb_dominant_speaker_changes",
-            counter,
-            stats.dominant_speaker_changes,
-        ),
+        ("trestle_packets_handed_over", stats.packets_handed_over),
+    ]
+}
+
+fn channel_counters(stats: ChannelStats) -> [Family; 4] {
+    [
         (
             "jitsi_jvb_colibri_web_socket_messages_received",
-            counter,
-            channels.received,
+            stats.received,
         ),
-        (
-            "jitsi_jvb_colibri_web_socket_messages_sent",
-            counter,
-            channels.sent,
-        ),
-        (
-            "trestle_channel_messages_malformed",
-            counter,
-            channels.malformed,
-        ),
-        (
-            "trestle_channel_sockets_overflowed",
-            counter,
-            channels.overflowed,
-        ),
+        ("jitsi_jvb_colibri_web_socket_messages_sent", stats.sent),
+        ("trestle_channel_messages_malformed", stats.malformed),
+        ("trestle_channel_sockets_overflowed", stats.overflowed),
     ]
 }
 
 fn prometheus(stats: &BridgeStats, channels: ChannelStats) -> String {
     let mut text = String::new();
-    for (name, is_counter, value) in families(stats, channels) {
-        let (kind, suffix) = if is_counter {
-            ("counter", "_total")
-        } else {
-            ("gauge", "")
-        };
+    for (name, value) in gauges(stats) {
         put(
             &mut text,
-            format_args!("# TYPE {name}{suffix} {kind}\n{name}{suffix} {value}\n"),
+            format_args!("# TYPE {name} gauge\n{name} {value}\n"),
+        );
+    }
+    for (name, value) in counters(stats)
+        .into_iter()
+        .chain(channel_counters(channels))
+    {
+        put(
+            &mut text,
+            format_args!("# TYPE {name}_total counter\n{name}_total {value}\n"),
         );
     }
     put(

@@ -241,17 +241,17 @@ pub fn write(owned: &[(&str, &Streams)]) -> Vec<Element> {
 pub fn by_kind(owned: &[(&str, &Streams)]) -> Vec<(MediaKind, Vec<Element>)> {
     [MediaKind::Audio, MediaKind::Video]
         .map(|kind| {
-            let elements = owned.iter().flat_map(|(owner, streams)| {
+            let mut elements = Vec::new();
+            for (owner, streams) in owned {
                 let (streams, groups) = streams.of_kind(kind);
-                let streams: Vec<Element> = streams
-                    .iter()
-                    .map(|stream| write_stream(owner, stream))
-                    .collect();
-                streams
-                    .into_iter()
-                    .chain(groups.into_iter().map(write_group))
-            });
-            (kind, elements.collect())
+                elements.extend(
+                    streams
+                        .into_iter()
+                        .map(|stream| write_stream(owner, stream)),
+                );
+                elements.extend(groups.into_iter().map(write_group));
+            }
+            (kind, elements)
         })
         .into()
 }

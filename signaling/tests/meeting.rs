@@ -1,0 +1,855 @@
+//! Plays meetings: scripted clients, the XMPP server, the focus and a recorded engine, in virtual
+//! time and without sockets.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bridge_core::description::{
+    Candidate, CandidateKind, CandidateProtocol, Fingerprint, FingerprintHash, TransportDescription,
+};
+use bridge_core::event::TransportFailure;
+use bridge_core::id::Ssrc;
+use bridge_core::stats::BridgeStats;
+use bridge_core::{Command, EndpointAddress, Error, Event, Reply};
+use signaling::focus::{Focus, FocusConfig, FocusHandle, FocusLink, Whence};
+use signaling::seam::{MediaEngine, Signaling};
+use signaling::xml::{Element, ns};
+use signaling::xmpp::{Link, XmppConfig, XmppHandle, XmppServer};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const ROOM: &str = "room@muc.meet.jitsi";
+const FOCUS: &str = "room@muc.meet.jitsi/focus";
+const JINGLE: &str = "urn:xmpp:jingle:1";
+const SOURCE: &str = "urn:xmpp:jingle:apps:rtp:ssma:0";
+
+/// An engine that notes what it is asked and answers from a script.
+struct Recorder {
+    commands: Mutex<Vec<Command>>,
+    failing: Mutex<bool>,
+    events: tokio::sync::Mutex<mpsc::Receiver<Event>>,
+    happen: mpsc::Sender<Event>,
+}
+
+impl Recorder {
+    fn new() -> Arc<Self> {
+        let (happen, events) = mpsc::channel(16);
+        Arc::new(Self {
+            commands: Mutex::default(),
+            failing: Mutex::new(false),
+            events: tokio::sync::Mutex::new(events),
+            happen,
+        })
+    }
+
+    fn take(&self) -> Vec<Command> {
+        std::mem::take(&mut *self.commands.lock().unwrap())
+    }
+}
+
+impl MediaEngine for Recorder {
+    type Error = Error;
+
+    async fn request(&self, command: Command) -> Result<Reply, Error> {
+        if *self.failing.lock().unwrap() {
+            return Err(Error::Stopped);
+        }
+        let reply = match &command {
+            Command::CreateEndpoint { .. } => Reply::Endpoint {
+                transport: transport(),
+                audio_feedback: Ssrc(101),
+                video_feedback: Ssrc(102),
+            },
+            Command::Stats => return Ok(Reply::Stats(Box::new(BridgeStats::default()))),
+            _ => Reply::Done,
+        };
+        self.commands.lock().unwrap().push(command);
+        Ok(reply)
+    }
+
+    async fn event(&self) -> Option<Event> {
+        self.events.lock().await.recv().await
+    }
+
+    fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String> {
+        Some(format!("{base}/colibri-ws/b/c/{}?pwd=x", endpoint.endpoint))
+    }
+}
+
+fn transport() -> TransportDescription {
+    TransportDescription {
+        ufrag: "bridge".into(),
+        password: "p".repeat(24),
+        candidates: vec![Candidate {
+            foundation: "1".into(),
+            priority: 1,
+            protocol: CandidateProtocol::Udp,
+            address: "192.0.2.1:10000".parse().unwrap(),
+            kind: CandidateKind::Host,
+        }],
+        fingerprints: vec![Fingerprint {
+            hash: FingerprintHash::Sha256,
+            value: vec![1; 32],
+        }],
+        ..TransportDescription::default()
+    }
+}
+
+/// A whole system in which clients meet.
+struct Hall {
+    xmpp: XmppHandle,
+    media: Arc<Recorder>,
+    focus: FocusHandle,
+}
+
+impl Hall {
+    fn open() -> Self {
+        let xmpp = XmppServer::start(XmppConfig::default());
+        let user = "focus@auth.meet.jitsi/focus";
+        let link = xmpp.attach(user);
+        let whence = Whence {
+            loopback: true,
+            url: Some("ws://localhost:8000".into()),
+        };
+        let (focus, handle) = Focus::new(
+            FocusConfig {
+                rooms: "muc.meet.jitsi".into(),
+                user: user.into(),
+                channel_url: None,
+                channel_fallback: "ws://fallback".into(),
+                min_participants: 2,
+                single_participant_timeout: Duration::from_secs(20),
+                initial_timeout: Duration::from_secs(15),
+                conferences: 10,
+            },
+            FocusLink {
+                sender: link.sender,
+                receiver: link.receiver,
+                whence: Arc::new(move |_| whence.clone()),
+            },
+        );
+        let media = Recorder::new();
+        tokio::spawn(focus.run(media.clone()));
+        Self {
+            xmpp,
+            media,
+            focus: handle,
+        }
+    }
+
+    /// A client that asks for the conference and joins, with these features.
+    async fn join(&self, nick: &str, features: &[&str]) -> Client {
+        let mut client = Client {
+            link: self.xmpp.attach(&format!("{nick}-0000@meet.jitsi/x")),
+            nick: nick.to_owned(),
+            features: features.iter().map(|it| (*it).to_owned()).collect(),
+            seen: VecDeque::new(),
+            ids: 0,
+        };
+        let wish = Element::new("conference", ns::FOCUS).with("room", ROOM);
+        let answer = client.ask("focus.meet.jitsi", wish).await;
+        let ready = answer.find("conference", ns::FOCUS).expect("a conference");
+        assert_eq!(ready.attr("ready"), Some("true"));
+        assert_eq!(ready.attr("focusjid"), Some("focus@auth.meet.jitsi"));
+        let presence = Element::new("presence", ns::CLIENT)
+            .with("to", format!("{ROOM}/{nick}"))
+            .child(Element::new("x", ns::MUC));
+        client.say(presence).await;
+        let own = format!("{ROOM}/{nick}");
+        client
+            .wait(|it| it.name == "presence" && it.attr("from") == Some(&own))
+            .await;
+        client
+    }
+
+    /// Two clients that rewrite SSRCs, both with an accepted session.
+    async fn two(&self) -> (Client, Client) {
+        let mut a = self.join("aaaaaaaa", &MODERN).await;
+        let mut b = self.join("bbbbbbbb", &MODERN).await;
+        a.accept(10).await;
+        b.accept(20).await;
+        self.media.take();
+        (a, b)
+    }
+}
+
+const MODERN: [&str; 4] = [
+    "http://jitsi.org/json-encoded-sources",
+    "http://jitsi.org/ssrc-rewriting-1",
+    "http://jitsi.org/tcc",
+    "urn:ietf:rfc:4588",
+];
+
+const PLAIN: [&str; 2] = ["http://jitsi.org/tcc", "urn:ietf:rfc:4588"];
+
+struct Client {
+    link: Link,
+    nick: String,
+    features: Vec<String>,
+    seen: VecDeque<Element>,
+    ids: u32,
+}
+
+impl Client {
+    async fn say(&self, stanza: Element) {
+        self.link.sender.send(stanza).await.unwrap();
+    }
+
+    /// The next stanza for us; questions what we can are answered on the way.
+    async fn hear(&mut self) -> Element {
+        loop {
+            let stanza = self.link.receiver.recv().await.expect("the server is up");
+            if stanza
+                .payload()
+                .is_some_and(|it| it.is("query", ns::DISCO_INFO))
+                && stanza.attr("type") == Some("get")
+            {
+                let features = self
+                    .features
+                    .iter()
+                    .map(|var| Element::new("feature", ns::DISCO_INFO).with("var", &**var));
+                let query = Element::new("query", ns::DISCO_INFO).children(features);
+                self.say(stanza.reply("result").child(query)).await;
+                continue;
+            }
+            return stanza;
+        }
+    }
+
+    /// The first stanza, heard already or to come, that fits.
+    async fn wait(&mut self, fits: impl Fn(&Element) -> bool) -> Element {
+        if let Some(at) = self.seen.iter().position(&fits) {
+            return self.seen.remove(at).unwrap();
+        }
+        let waited = timeout(Duration::from_secs(90), async {
+            loop {
+                let stanza = self.hear().await;
+                if fits(&stanza) {
+                    return stanza;
+                }
+                self.seen.push_back(stanza);
+            }
+        });
+        waited
+            .await
+            .unwrap_or_else(|_| panic!("{} waits in vain", self.nick))
+    }
+
+    /// Whether nothing that fits comes for a while.
+    async fn is_spared(&mut self, fits: impl Fn(&Element) -> bool) -> bool {
+        if self.seen.iter().any(&fits) {
+            return false;
+        }
+        let waited = timeout(Duration::from_secs(10), async {
+            loop {
+                let stanza = self.hear().await;
+                let found = fits(&stanza);
+                self.seen.push_back(stanza);
+                if found {
+                    return;
+                }
+            }
+        });
+        waited.await.is_err()
+    }
+
+    async fn ask(&mut self, to: &str, payload: Element) -> Element {
+        self.ids += 1;
+        let id = format!("{}{}", self.nick, self.ids);
+        let iq = Element::new("iq", ns::CLIENT)
+            .with("type", "set")
+            .with("to", to)
+            .with("id", &*id)
+            .child(payload);
+        self.say(iq).await;
+        self.wait(|it| it.name == "iq" && it.attr("id") == Some(&id) && !it.is_request())
+            .await
+    }
+
+    /// The next Jingle of this action, acknowledged; gives its payload.
+    async fn jingle(&mut self, action: &str) -> Element {
+        let iq = self.wait(|it| is_jingle(it, action)).await;
+        self.say(iq.reply("result")).await;
+        iq.payload().unwrap().clone()
+    }
+
+    /// Takes the offer and sends one microphone and one camera, with SSRCs from `base` on.
+    async fn accept(&mut self, base: u32) -> String {
+        let offer = self.jingle("session-initiate").await;
+        let sid = offer.attr("sid").unwrap().to_owned();
+        let answer = self.answer(&sid, base);
+        let answered = self.ask(FOCUS, answer).await;
+        assert_eq!(answered.attr("type"), Some("result"), "{answered:?}");
+        sid
+    }
+
+    fn answer(&self, sid: &str, base: u32) -> Element {
+        let audio = content(
+            "audio",
+            vec![
+                payload_type("111", "opus"),
+                source(
+                    &format!("{}-a0", self.nick),
+                    base,
+                    &format!("{}-a t", self.nick),
+                ),
+            ],
+        );
+        let msid = format!("{}-v t", self.nick);
+        let camera = format!("{}-v0", self.nick);
+        let group = Element::new("ssrc-group", SOURCE)
+            .with("semantics", "FID")
+            .children(
+                [base + 1, base + 2]
+                    .map(|it| Element::new("source", SOURCE).with("ssrc", it.to_string())),
+            );
+        let video = content(
+            "video",
+            vec![
+                payload_type("100", "VP8"),
+                payload_type("96", "rtx").child(
+                    Element::new("parameter", RTP)
+                        .with("name", "apt")
+                        .with("value", "100"),
+                ),
+                payload_type("101", "VP9"),
+                source(&camera, base + 1, &msid),
+                source(&camera, base + 2, &msid),
+                group,
+            ],
+        );
+        jingle("session-accept", sid).child(audio).child(video)
+    }
+}
+
+const RTP: &str = "urn:xmpp:jingle:apps:rtp:1";
+
+fn is_jingle(stanza: &Element, action: &str) -> bool {
+    stanza.attr("type") == Some("set")
+        && stanza
+            .payload()
+            .is_some_and(|it| it.is("jingle", JINGLE) && it.attr("action") == Some(action))
+}
+
+fn jingle(action: &str, sid: &str) -> Element {
+    Element::new("jingle", JINGLE)
+        .with("action", action)
+        .with("sid", sid)
+}
+
+fn payload_type(id: &str, name: &str) -> Element {
+    Element::new("payload-type", RTP)
+        .with("id", id)
+        .with("name", name)
+        .with("clockrate", "90000")
+}
+
+fn source(name: &str, ssrc: u32, msid: &str) -> Element {
+    Element::new("source", SOURCE)
+        .with("ssrc", ssrc.to_string())
+        .with("name", name)
+        .child(
+            Element::new("parameter", SOURCE)
+                .with("name", "msid")
+                .with("value", msid),
+        )
+}
+
+fn content(kind: &str, parts: Vec<Element>) -> Element {
+    let fingerprint = Element::new("fingerprint", "urn:xmpp:jingle:apps:dtls:0")
+        .with("hash", "sha-256")
+        .with("setup", "active")
+        .text(["AB"; 32].join(":"));
+    let transport = Element::new("transport", "urn:xmpp:jingle:transports:ice-udp:1")
+        .with("ufrag", "clnt")
+        .with("pwd", "q".repeat(24))
+        .child(fingerprint);
+    Element::new("content", JINGLE)
+        .with("name", kind)
+        .with("creator", "responder")
+        .child(
+            Element::new("description", RTP)
+                .with("media", kind)
+                .children(parts),
+        )
+        .child(transport)
+}
+
+fn is_error(answer: &Element, condition: &str) -> bool {
+    answer.attr("type") == Some("error")
+        && answer
+            .find("error", ns::CLIENT)
+            .is_some_and(|error| error.find(condition, ns::STANZA_ERROR).is_some())
+}
+
+fn json_of(payload: &Element) -> serde_json::Value {
+    let text = payload
+        .find("json-message", ns::JITMEET)
+        .expect("sources in JSON")
+        .own_text();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_clients_are_brought_together() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    assert!(
+        a.is_spared(|it| is_jingle(it, "session-initiate")).await,
+        "nobody is there to meet"
+    );
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    let offer = a.jingle("session-initiate").await;
+    for kind in ["audio", "video"] {
+        let content = offer
+            .elements()
+            .find(|it| it.is("content", JINGLE) && it.attr("name") == Some(kind))
+            .expect("a content");
+        let description = content.find("description", RTP).unwrap();
+        assert!(description.find("rtcp-mux", RTP).is_some());
+        let transport = content
+            .find("transport", "urn:xmpp:jingle:transports:ice-udp:1")
+            .unwrap();
+        let url = transport
+            .find("web-socket", "http://jitsi.org/protocol/colibri")
+            .unwrap();
+        assert_eq!(
+            url.attr("url"),
+            Some("ws://localhost:8000/colibri-ws/b/c/aaaaaaaa?pwd=x")
+        );
+        let fingerprint = transport
+            .find("fingerprint", "urn:xmpp:jingle:apps:dtls:0")
+            .unwrap();
+        assert_eq!(fingerprint.attr("setup"), Some("actpass"));
+    }
+    assert!(offer.elements().all(|it| it.attr("name") != Some("data")));
+    assert!(
+        offer
+            .find("group", "urn:xmpp:jingle:apps:grouping:0")
+            .is_some()
+    );
+    assert!(
+        offer
+            .find("bridge-session", ns::FOCUS)
+            .is_some_and(|it| it.attr("id").is_some())
+    );
+    let sources = json_of(&offer);
+    assert_eq!(
+        sources["sources"].as_object().unwrap().len(),
+        1,
+        "SSRCs are rewritten"
+    );
+    assert_eq!(sources["sources"]["jvb"][0][0]["s"], 102);
+
+    let answer = a.answer(offer.attr("sid").unwrap(), 10);
+    assert_eq!(a.ask(FOCUS, answer).await.attr("type"), Some("result"));
+    b.accept(20).await;
+    let commands = hall.media.take();
+    let names: Vec<String> = commands.iter().map(name_of).collect();
+    assert_eq!(names[..2], ["CreateConference", "CreateEndpoint"]);
+    let media = commands.iter().find_map(|it| match it {
+        Command::SetMedia { media, .. } => Some(media),
+        _ => None,
+    });
+    let video = &media.unwrap()[1];
+    assert_eq!(
+        video.payload_types.len(),
+        2,
+        "what was not offered is left out"
+    );
+    let options = commands.iter().find_map(|it| match it {
+        Command::CreateEndpoint { options, .. } => Some(options),
+        _ => None,
+    });
+    assert!(options.unwrap().loopback && options.unwrap().ssrc_rewriting);
+}
+
+fn name_of(command: &Command) -> String {
+    let text = format!("{command:?}");
+    text.split([' ', '{']).next().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_moderates_and_then_the_next() {
+    let hall = Hall::open();
+    let is_moderator = |nick: &'static str| {
+        move |it: &Element| {
+            let from = format!("{ROOM}/{nick}");
+            it.name == "presence"
+                && it.attr("from") == Some(&from)
+                && it
+                    .find("x", ns::MUC_USER)
+                    .and_then(|x| x.find("item", ns::MUC_USER))
+                    .is_some_and(|item| item.attr("role") == Some("moderator"))
+        }
+    };
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    a.wait(is_moderator("aaaaaaaa")).await;
+    let mut c = hall.join("cccccccc", &MODERN).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    assert!(b.is_spared(is_moderator("cccccccc")).await);
+    let gone = Element::new("presence", ns::CLIENT)
+        .with("to", format!("{ROOM}/aaaaaaaa"))
+        .with("type", "unavailable");
+    a.say(gone).await;
+    c.wait(is_moderator("cccccccc")).await;
+    assert!(
+        c.is_spared(is_moderator("bbbbbbbb")).await,
+        "the one who came first is next"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_rewriting_is_told_of_everyone() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let mut p = hall.join("pppppppp", &PLAIN).await;
+    p.accept(10).await;
+    a.accept(20).await;
+    let added = p.jingle("source-add").await;
+    let streams: Vec<Element> = added
+        .elements()
+        .filter_map(|it| it.find("description", RTP))
+        .flat_map(|it| it.elements().filter(|it| it.is("source", SOURCE)).cloned())
+        .collect();
+    let ssrcs: Vec<&str> = streams.iter().filter_map(|it| it.attr("ssrc")).collect();
+    assert_eq!(ssrcs, ["20", "21", "22"]);
+    let owner = streams[0].find("ssrc-info", ns::JITMEET).unwrap();
+    assert_eq!(owner.attr("owner"), Some("aaaaaaaa"));
+    assert!(
+        a.is_spared(|it| is_jingle(it, "source-add")).await,
+        "its SSRCs are rewritten"
+    );
+
+    let gone = Element::new("presence", ns::CLIENT)
+        .with("to", format!("{ROOM}/aaaaaaaa"))
+        .with("type", "unavailable");
+    a.say(gone).await;
+    let removed = p.jingle("source-remove").await;
+    assert!(removed.elements().count() == 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_of_another_are_refused_and_own_ones_come_and_go() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    let sid = a.accept(10).await;
+    b.accept(20).await;
+    hall.media.take();
+    let change = |action: &str, name: &str, ssrc: u32, msid: &str| {
+        jingle(action, &sid).child(content("video", vec![source(name, ssrc, msid)]))
+    };
+    for (name, ssrc, msid) in [
+        ("aaaaaaaa-v1", 21, "n t"),
+        ("bbbbbbbb-v1", 30, "n t"),
+        ("aaaaaaaa-v1", 30, "bbbbbbbb-v t"),
+        ("aaaaaaaa-v1", 0, "n t"),
+        ("aaaaaaaa-v1", 30, ""),
+    ] {
+        let answer = a.ask(FOCUS, change("source-add", name, ssrc, msid)).await;
+        assert!(is_error(&answer, "bad-request"), "{name} {ssrc} {msid}");
+    }
+    assert!(
+        hall.media.take().is_empty(),
+        "the bridge hears nothing of what is refused"
+    );
+    let answer = a
+        .ask(FOCUS, change("source-add", "aaaaaaaa-v1", 30, "n t"))
+        .await;
+    assert_eq!(answer.attr("type"), Some("result"));
+    let answer = a
+        .ask(FOCUS, change("source-remove", "aaaaaaaa-v1", 31, "n t"))
+        .await;
+    assert!(is_error(&answer, "bad-request"));
+    let answer = a
+        .ask(FOCUS, change("source-remove", "aaaaaaaa-v1", 30, "n t"))
+        .await;
+    assert_eq!(answer.attr("type"), Some("result"));
+    let counts: Vec<usize> = hall
+        .media
+        .take()
+        .iter()
+        .map(|it| match it {
+            Command::SetSources { sources, .. } => sources.len(),
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect();
+    assert_eq!(counts, [3, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moderator_mutes_for_real_and_the_muted_unmutes_itself() {
+    let hall = Hall::open();
+    let (mut a, mut b) = hall.two().await;
+    let mute = |nick: &str, text: &str| {
+        Element::new("mute", "http://jitsi.org/jitmeet/audio")
+            .with("jid", format!("{ROOM}/{nick}"))
+            .text(text)
+    };
+    assert!(is_error(
+        &b.ask(FOCUS, mute("aaaaaaaa", "true")).await,
+        "not-allowed"
+    ));
+    assert!(is_error(
+        &a.ask(FOCUS, mute("bbbbbbbb", "false")).await,
+        "not-allowed"
+    ));
+    assert!(is_error(
+        &a.ask(FOCUS, mute("nobody", "true")).await,
+        "item-not-found"
+    ));
+    assert!(is_error(
+        &a.ask(FOCUS, mute("bbbbbbbb", "maybe")).await,
+        "bad-request"
+    ));
+    assert!(hall.media.take().is_empty());
+
+    assert_eq!(
+        a.ask(FOCUS, mute("bbbbbbbb", "true")).await.attr("type"),
+        Some("result")
+    );
+    let notice = b
+        .wait(|it| {
+            it.payload()
+                .is_some_and(|it| it.is("mute", "http://jitsi.org/jitmeet/audio"))
+        })
+        .await;
+    assert_eq!(notice.attr("from"), Some(FOCUS));
+    let payload = notice.payload().unwrap();
+    assert_eq!(payload.attr("actor"), Some("room@muc.meet.jitsi/aaaaaaaa"));
+    assert_eq!(payload.own_text(), "true");
+    let held = |commands: Vec<Command>| match &commands[..] {
+        [
+            Command::ForceMute {
+                endpoint, audio, ..
+            },
+        ] => (endpoint.endpoint.as_str().to_owned(), *audio),
+        other => panic!("unexpected {other:?}"),
+    };
+    assert_eq!(held(hall.media.take()), ("bbbbbbbb".to_owned(), Some(true)));
+    assert_eq!(
+        b.ask(FOCUS, mute("bbbbbbbb", "false")).await.attr("type"),
+        Some("result")
+    );
+    assert_eq!(
+        held(hall.media.take()),
+        ("bbbbbbbb".to_owned(), Some(false))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_restarts_its_session_but_not_too_often() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    b.accept(20).await;
+    let sid = a.accept(10).await;
+    let restart = |sid: &str| {
+        jingle("session-terminate", sid).child(
+            Element::new("bridge-session", ns::FOCUS)
+                .with("id", "x")
+                .with("restart", "true"),
+        )
+    };
+    assert_eq!(
+        a.ask(FOCUS, restart(&sid)).await.attr("type"),
+        Some("result")
+    );
+    let second = a.accept(10).await;
+    assert_ne!(second, sid);
+    assert!(is_error(
+        &a.ask(FOCUS, restart(&second)).await,
+        "resource-constraint"
+    ));
+    hall.media.take();
+    assert!(
+        a.is_spared(|it| is_jingle(it, "session-terminate")).await,
+        "it keeps what it has"
+    );
+    assert_eq!(
+        a.ask(FOCUS, restart(&second)).await.attr("type"),
+        Some("result")
+    );
+    a.accept(10).await;
+    let names: Vec<String> = hall.media.take().iter().map(name_of).collect();
+    assert_eq!(names[..2], ["ExpireEndpoint", "CreateEndpoint"]);
+    assert!(is_error(
+        &a.ask(FOCUS, restart("unknown")).await,
+        "item-not-found"
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_one_keeps_the_session_for_twenty_seconds() {
+    let hall = Hall::open();
+    let (mut a, b) = hall.two().await;
+    let begin = tokio::time::Instant::now();
+    drop(b);
+    let end = a.jingle("session-terminate").await;
+    let waited = begin.elapsed();
+    assert!(
+        waited >= Duration::from_secs(20) && waited < Duration::from_secs(23),
+        "{waited:?}"
+    );
+    assert!(
+        end.find("reason", JINGLE)
+            .is_some_and(|it| it.find("expired", JINGLE).is_some())
+    );
+    let names: Vec<String> = hall.media.take().iter().map(name_of).collect();
+    assert_eq!(
+        names,
+        ["ExpireEndpoint", "ExpireEndpoint", "ExpireConference"]
+    );
+    let mut c = hall.join("cccccccc", &MODERN).await;
+    a.accept(10).await;
+    c.accept(20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_the_bridge_lost_is_begun_again() {
+    let hall = Hall::open();
+    let (mut a, mut b) = hall.two().await;
+    let conference = {
+        hall.focus
+            .conference(ROOM, Default::default())
+            .await
+            .unwrap();
+        let wish = Element::new("mute", "http://jitsi.org/jitmeet/audio")
+            .with("jid", format!("{ROOM}/bbbbbbbb"))
+            .text("true");
+        a.ask(FOCUS, wish).await;
+        match hall.media.take().remove(0) {
+            Command::ForceMute { endpoint, .. } => endpoint.conference,
+            other => panic!("unexpected {other:?}"),
+        }
+    };
+    let endpoint = EndpointAddress {
+        conference,
+        endpoint: bridge_core::EndpointId::new("bbbbbbbb").unwrap(),
+    };
+    let reason = TransportFailure::ConsentLost;
+    hall.media
+        .happen
+        .send(Event::EndpointFailed { endpoint, reason })
+        .await
+        .unwrap();
+    b.jingle("session-terminate").await;
+    b.accept(20).await;
+    let names: Vec<String> = hall.media.take().iter().map(name_of).collect();
+    assert_eq!(
+        names,
+        [
+            "ExpireEndpoint",
+            "CreateEndpoint",
+            "SetTransport",
+            "SetMedia",
+            "SetSources",
+            "ForceMute"
+        ],
+        "who was muted stays muted"
+    );
+    assert!(a.is_spared(|it| is_jingle(it, "session-terminate")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_bridge_is_shown_and_tried_again() {
+    let hall = Hall::open();
+    *hall.media.failing.lock().unwrap() = true;
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    a.wait(|it| {
+        it.attr("from") == Some(FOCUS) && it.find("bridgeNotAvailable", ns::FOCUS).is_some()
+    })
+    .await;
+    *hall.media.failing.lock().unwrap() = false;
+    a.accept(10).await;
+    b.accept(20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn hostile_jingle_is_refused_and_disturbs_nobody() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    let offer = a.jingle("session-initiate").await;
+    let sid = offer.attr("sid").unwrap().to_owned();
+    let b_sid = b.accept(20).await;
+    let without_fingerprint = {
+        let mut payload = a.answer(&sid, 10);
+        for content in payload.elements_mut() {
+            for part in content.elements_mut().filter(|it| it.name == "transport") {
+                part.children.clear();
+            }
+        }
+        payload
+    };
+    let with_foreign_ssrc = a.answer(&sid, 20);
+    for (payload, condition) in [
+        (Element::new("jingle", JINGLE), "bad-request"),
+        (
+            Element::new("jingle", JINGLE).with("action", "session-accept"),
+            "bad-request",
+        ),
+        (jingle("session-accept", &b_sid), "item-not-found"),
+        (jingle("session-accept", &sid), "bad-request"),
+        (without_fingerprint, "bad-request"),
+        (with_foreign_ssrc, "bad-request"),
+        (
+            jingle("source-add", &sid).child(content("video", Vec::new())),
+            "bad-request",
+        ),
+        (jingle("transport-replace", &sid), "feature-not-implemented"),
+        (
+            Element::new("query", "urn:unknown"),
+            "feature-not-implemented",
+        ),
+    ] {
+        let answer = a.ask(FOCUS, payload.clone()).await;
+        assert!(is_error(&answer, condition), "{payload:?} gives {answer:?}");
+    }
+    let answer = a.answer(&sid, 10);
+    assert_eq!(a.ask(FOCUS, answer).await.attr("type"), Some("result"));
+    let again = a.answer(&sid, 40);
+    assert!(is_error(&a.ask(FOCUS, again).await, "bad-request"));
+    assert!(b.is_spared(|it| it.name == "iq" && it.is_request()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_that_cannot_be_are_refused() {
+    let hall = Hall::open();
+    for room in [
+        "",
+        "room",
+        "room@elsewhere",
+        "@muc.meet.jitsi",
+        "Upper@muc.meet.jitsi",
+        "a b@muc.meet.jitsi",
+    ] {
+        assert!(
+            hall.focus
+                .conference(room, Default::default())
+                .await
+                .is_err(),
+            "{room}"
+        );
+    }
+    for at in 0..10 {
+        let room = format!("r{at}@muc.meet.jitsi");
+        hall.focus
+            .conference(&room, Default::default())
+            .await
+            .unwrap();
+    }
+    let refused = hall
+        .focus
+        .conference("r10@muc.meet.jitsi", Default::default())
+        .await;
+    assert!(refused.is_err(), "there is a bound");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    hall.focus
+        .conference("r10@muc.meet.jitsi", Default::default())
+        .await
+        .unwrap();
+}
