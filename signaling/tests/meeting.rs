@@ -15,7 +15,7 @@ use bridge_core::{Command, EndpointAddress, Error, Event, Reply};
 use signaling::focus::{Focus, FocusConfig, FocusHandle, FocusLink, Whence};
 use signaling::seam::{MediaEngine, Signaling};
 use signaling::xml::{Element, ns};
-use signaling::xmpp::{Link, XmppConfig, XmppHandle, XmppServer};
+use signaling::xmpp::{Link, Origin, XmppConfig, XmppHandle, XmppServer};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -140,8 +140,11 @@ impl Hall {
 
     /// A client that asks for the conference and joins, with these features.
     async fn join(&self, nick: &str, features: &[&str]) -> Client {
+        let origin = Origin::new("127.0.0.1:9".parse().unwrap(), None);
         let mut client = Client {
-            link: self.xmpp.attach(&format!("{nick}-0000@meet.jitsi/x")),
+            link: self
+                .xmpp
+                .attach_guest(&format!("{nick}-0000@meet.jitsi/x"), origin),
             nick: nick.to_owned(),
             features: features.iter().map(|it| (*it).to_owned()).collect(),
             seen: VecDeque::new(),

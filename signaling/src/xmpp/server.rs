@@ -93,12 +93,21 @@ impl XmppHandle {
     /// second attachment with it ends the first. Needs a tokio runtime.
     #[must_use]
     pub fn attach(&self, jid: &str) -> Link {
-        let jid = Jid::parse(jid).unwrap_or_else(|| Jid {
+        Link::tie(self.bind(self.full(jid), None))
+    }
+
+    /// Connects a guest without a stream, as if it came from `origin`: for other fronts and tests.
+    #[must_use]
+    pub fn attach_guest(&self, jid: &str, origin: Origin) -> Link {
+        Link::tie(self.bind(self.full(jid), Some(origin)))
+    }
+
+    fn full(&self, jid: &str) -> Jid {
+        Jid::parse(jid).unwrap_or_else(|| Jid {
             node: String::new(),
             domain: self.shared.config.domain.clone(),
             resource: String::new(),
-        });
-        Link::tie(self.bind(jid, None))
+        })
     }
 
     /// Where the client with this real full address connects from.
