@@ -31,7 +31,7 @@ mod unprotect;
 use zeroize::Zeroize;
 
 pub use context::{InboundContext, OutboundContext};
-pub use protect::{Sealing, seal_rtp_many};
+pub use protect::{Sealing, seal_rtp_all, seal_rtp_many};
 
 /// How packets are protected (RFC 5764 section 4.1.2, RFC 7714 section 14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,8 +29,8 @@ impl OutboundContext {
     /// arguments are those of [`Sealing`].
     ///
     /// # Errors
-    /// The segment must not be sent then: [`Discard::RtpMalformed`] when it is too short,
-    /// [`Discard::KeyExhausted`] when `index` has more than 48 bits.
+    /// [`Discard::RtpMalformed`] when the segment is too short, [`Discard::KeyExhausted`] when
+    /// `index` has more than 48 bits. The segment is zeros then, so that nothing readable leaves.
     pub fn seal_rtp(
         &self,
         index: u64,
@@ -44,6 +44,25 @@ impl OutboundContext {
             header_length,
         })?
         .seal()
+    }
+}
+
+/// Seals any number of packets, two at a time in lockstep; `refused` hears of each that could not
+/// be sealed.
+pub fn seal_rtp_all<'a>(
+    packets: impl IntoIterator<Item = Sealing<'a>>,
+    mut refused: impl FnMut(Discard),
+) {
+    let mut packets = packets.into_iter();
+    while let Some(first) = packets.next() {
+        let results = match packets.next() {
+            Some(second) => seal_rtp_many([first, second]),
+            None => [Split::new(first).and_then(Split::seal), Ok(())],
+        };
+        results
+            .into_iter()
+            .filter_map(Result::err)
+            .for_each(&mut refused);
     }
 }
 
@@ -93,16 +112,17 @@ impl<'a> Split<'a> {
             segment,
             header_length,
         } = packet;
-        if index > INDEX_MAX {
-            return Err(Discard::KeyExhausted);
-        }
+        let overhead = context.profile().rtp_overhead();
+        let length = match segment.len().checked_sub(overhead) {
+            _ if index > INDEX_MAX => Err(Discard::KeyExhausted),
+            Some(length) if (FIXED_HEADER_LENGTH..=length).contains(&header_length) => Ok(length),
+            _ => Err(Discard::RtpMalformed),
+        };
+        let length = length.inspect_err(|_| segment.fill(0))?;
         debug_assert_eq!(wire::u16_at(segment, 2), Some(sequence::wire(index)));
         let ssrc = wire::u32_at(segment, 8).ok_or(Discard::RtpMalformed)?;
         let (plain, tag) = segment
-            .len()
-            .checked_sub(context.profile().rtp_overhead())
-            .filter(|length| *length >= header_length && header_length >= FIXED_HEADER_LENGTH)
-            .and_then(|length| segment.split_at_mut_checked(length))
+            .split_at_mut_checked(length)
             .ok_or(Discard::RtpMalformed)?;
         Ok(Self {
             context,
@@ -126,8 +146,12 @@ impl<'a> Split<'a> {
                 let tag = self
                     .plain
                     .split_at_mut_checked(self.header_length)
-                    .and_then(|(header, payload)| gcm.seal(ssrc, index, header, payload))
-                    .ok_or(Discard::RtpMalformed)?;
+                    .and_then(|(header, payload)| gcm.seal(ssrc, index, header, payload));
+                let Some(tag) = tag else {
+                    self.plain.fill(0);
+                    self.tag.fill(0);
+                    return Err(Discard::RtpMalformed);
+                };
                 self.tag.copy_from_slice(&tag);
             }
         }
@@ -206,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_or_beyond_the_key_is_refused_unchanged() {
+    fn what_is_too_short_or_beyond_the_key_is_refused_and_cleared() {
         for profile in PROFILES {
             let (outbound, _) = pair(profile);
             let whole = segment(profile, PLAIN);
@@ -225,7 +249,7 @@ mod tests {
                 let mut segment = whole[..length].to_vec();
                 let result = outbound.seal_rtp(index, &mut segment, header_length);
                 assert_eq!(result, Err(reason));
-                assert_eq!(segment, whole[..length]);
+                assert!(segment.iter().all(|byte| *byte == 0));
             }
         }
     }
@@ -256,6 +280,34 @@ mod tests {
                     context.seal_rtp(index, segment, 12).unwrap();
                 }
                 assert_eq!(together, alone);
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_packets_is_sealed() {
+        for profile in PROFILES {
+            let (context, _) = pair(profile);
+            for count in 0..6 {
+                let mut segments = vec![segment(profile, PLAIN); count];
+                if let Some(segment) = segments.get_mut(3) {
+                    segment.truncate(12);
+                }
+                let packets = segments.iter_mut().map(|segment| Sealing {
+                    context: &context,
+                    index: 0x1234,
+                    segment,
+                    header_length: 12,
+                });
+                let mut refused = Vec::new();
+                seal_rtp_all(packets, |reason| refused.push(reason));
+                assert_eq!(refused, vec![Discard::RtpMalformed; usize::from(count > 3)]);
+                let mut alone = segment(profile, PLAIN);
+                context.seal_rtp(0x1234, &mut alone, 12).unwrap();
+                for (at, segment) in segments.into_iter().enumerate() {
+                    let expected = if at == 3 { vec![0; 12] } else { alone.clone() };
+                    assert_eq!(segment, expected);
+                }
             }
         }
     }
