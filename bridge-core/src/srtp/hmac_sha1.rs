@@ -9,7 +9,6 @@ use zeroize::Zeroize;
 use super::sha1_simd::{BLOCK_LENGTH, State, compress};
 
 /// A key, as the two states that it begins with.
-#[derive(Clone)]
 pub(super) struct HmacSha1 {
     inner: State,
     outer: State,
