@@ -20,7 +20,12 @@ pub(crate) fn stun(data: &[u8]) {
     let Ok(key) = Credentials::new("ABCDEFGH".to_owned(), "p".repeat(24)) else {
         return;
     };
-    let signed = stun::sign_for_fuzzing(data, &key);
+    let kind = if data.first().is_some_and(|byte| byte & 1 == 0) {
+        0x0001
+    } else {
+        0x0111
+    };
+    let signed = stun::sign(kind, data, &key.password);
     for bytes in [data, signed.as_slice()] {
         let request = stun::decode_request(bytes, &key);
         let response = stun::decode_response(bytes, &key);

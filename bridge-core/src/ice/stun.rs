@@ -314,32 +314,25 @@ fn seal(builder: StunMessageBuilder, key: &Credentials) -> Option<StunMessage> {
     Some(StunMessage { bytes, length })
 }
 
-/// Makes a signed message of any bytes: a header, `data` as attributes, integrity. The codec signs
-/// only what it has read itself, so the integrity is computed here.
-#[cfg(feature = "unstable-toolbox")]
-pub(super) fn sign_for_fuzzing(data: &[u8], key: &Credentials) -> Vec<u8> {
+/// Makes a signed message of any attributes: our encoder signs only what it knows.
+#[cfg(any(test, feature = "unstable-toolbox"))]
+pub(super) fn sign(kind: u16, attributes: &[u8], password: &str) -> Vec<u8> {
     use hmac::{KeyInit, Mac};
 
-    let kind = if data.first().is_some_and(|byte| byte & 1 == 0) {
-        REQUEST
-    } else {
-        ERROR
-    };
     let mut bytes = kind.to_be_bytes().to_vec();
-    let body = data
-        .get(..data.len().min(1_200) / 4 * 4)
+    let attributes = attributes
+        .get(..attributes.len().min(1_200) / 4 * 4)
         .unwrap_or_default();
-    let length = u16::try_from(body.len() + 24).unwrap_or(0);
+    let length = u16::try_from(attributes.len() + 24).unwrap_or(0);
     bytes.extend(length.to_be_bytes());
     bytes.extend(MAGIC_COOKIE.to_be_bytes());
     bytes.extend([7; 12]);
-    bytes.extend(body);
-    let Ok(mut mac) = hmac::Hmac::<sha1::Sha1>::new_from_slice(key.password.as_bytes()) else {
-        return bytes;
-    };
-    mac.update(&bytes);
-    bytes.extend([0, 8, 0, 20]);
-    bytes.extend(mac.finalize().into_bytes());
+    bytes.extend(attributes);
+    if let Ok(mut mac) = hmac::Hmac::<sha1::Sha1>::new_from_slice(password.as_bytes()) {
+        mac.update(&bytes);
+        bytes.extend([0, 8, 0, 20]);
+        bytes.extend(mac.finalize().into_bytes());
+    }
     bytes
 }
 

@@ -606,3 +606,56 @@ fn named_candidates_are_checked_best_first_at_a_pace_within_bounds() {
         "forty of them, none of this machine"
     );
 }
+
+#[test]
+fn a_path_over_a_relay_is_used_at_once_but_waits_for_a_better_one_to_be_nominated() {
+    let mut wire = wire(IceRole::Controlling, IceRole::Controlled);
+    let ours = wire.ends[0].description();
+    let mut theirs = wire.ends[1].description();
+    theirs.candidates = local_candidates(&[wire.ends[1].address], &[]);
+    theirs.candidates[0].kind = CandidateKind::Relayed;
+    theirs.candidates[0].priority = 1;
+    wire.ends[0].agent.set_remote(Time::ZERO, &theirs).unwrap();
+    wire.ends[1].agent.set_remote(Time::ZERO, &ours).unwrap();
+    wire.run(Duration::from_millis(300));
+    assert!(wire.selected(0).is_some() && !wire.ends[0].agent.is_nominated());
+    wire.run(Duration::from_millis(400));
+    assert!(wire.ends[0].agent.is_nominated());
+}
+
+#[test]
+fn what_must_be_understood_and_is_not_gets_420_and_no_state() {
+    let mut wire = wire(IceRole::Controlling, IceRole::Controlled);
+    wire.introduce();
+    let ours = wire.ends[0].description();
+    let key = Credentials::new(ours.ufrag.clone(), ours.password).unwrap();
+    let username = format!("{}:peer", ours.ufrag);
+    let length = u8::try_from(username.len()).unwrap();
+    let mut body = vec![0, 6, 0, length];
+    body.extend(username.bytes());
+    body.resize(body.len().next_multiple_of(4), 0);
+    body.extend([0x77, 0x77, 0, 0]);
+    let request = stun::sign(0x0001, &body, &key.password);
+    let path = Path {
+        remote: address("203.0.113.1:1"),
+        local: None,
+    };
+    wire.ends[0]
+        .agent
+        .handle_stun(Time::ZERO, path, &request)
+        .unwrap();
+    let (to, answer) = wire.ends[0].agent.poll_message().unwrap();
+    assert_eq!(to, path);
+    assert_eq!(
+        stun::decode_response(answer.bytes(), &key),
+        Ok(stun::Response::Refused)
+    );
+    assert!(
+        answer
+            .bytes()
+            .windows(4)
+            .any(|window| window == [0, 0, 4, 20]),
+        "420"
+    );
+    assert!(!wire.ends[0].agent.is_known(path));
+}

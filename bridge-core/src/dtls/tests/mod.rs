@@ -288,3 +288,28 @@ fn too_many_half_open_handshakes_are_refused() {
         "they are over after their time"
     );
 }
+
+/// The backend looks at the first message of a record only and would not repeat it by itself.
+#[test]
+fn as_a_server_of_1_3_the_last_ack_is_repeated_as_often_as_a_client_may_need() {
+    let (mut server, mut client) = (side(DtlsVersion::Auto), side(DtlsVersion::Auto));
+    server.start(Time::ZERO, 1, false);
+    client.start(Time::ZERO, 1, true);
+    converse(&mut server, &mut client, seconds(1), |_, _| false);
+    let told = server.events.len();
+    let mut repeats = Vec::new();
+    for n in 0..50 {
+        // A record of epoch 2 that nobody could open.
+        server.feed(
+            seconds(2),
+            1,
+            &[0x2e, 0, n, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+        );
+        repeats.extend(server.poll());
+        // Data records, of epoch 3, do not count.
+        server.feed(seconds(2), 1, &[0x2f, 0, n, 0, 4, 1, 2, 3, 4]);
+    }
+    assert_eq!(repeats.len(), 16);
+    assert!(repeats.iter().all(|repeat| *repeat == repeats[0]));
+    assert_eq!(server.events.len(), told, "the association stands");
+}
