@@ -24,7 +24,8 @@ pub struct Peer {
     pub is_secure: bool,
 }
 
-/// Where a request comes from, with `scheme` and `schemes` for TLS: `ws` and `wss`.
+/// Where a request comes from. The URL is that of a WebSocket, as the bridge channel needs it,
+/// whatever carries the XMPP.
 fn origin(peer: Peer, headers: &HeaderMap) -> Origin {
     let host = headers
         .get(header::HOST)

@@ -245,15 +245,17 @@ mod tests {
         iq(Element::new("bind", ns::BIND))
     }
 
+    type Step = fn(&mut Stream) -> Vec<Action>;
+
     fn stream(steps: usize) -> Stream {
         let mut stream = Stream::new("d");
-        let steps_of_a_login: [fn(&mut Stream) -> Vec<Action>; 4] = [
+        let login: [Step; 4] = [
             |s| s.handle_open(Some("d")),
             |s| s.handle_element(auth("ANONYMOUS")),
             |s| s.handle_open(Some("d")),
             |s| s.handle_element(bind()),
         ];
-        for step in steps_of_a_login.iter().take(steps) {
+        for step in login.iter().take(steps) {
             step(&mut stream);
         }
         stream
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_state_meets_every_event() {
-        let events: [(&str, fn(&mut Stream) -> Vec<Action>); 5] = [
+        let events: [(&str, Step); 5] = [
             ("open", |s| s.handle_open(Some("d"))),
             ("auth", |s| s.handle_element(auth("ANONYMOUS"))),
             ("bind", |s| s.handle_element(bind())),

@@ -217,7 +217,7 @@ async fn a_page_that_closes_says_so_by_beacon() {
     focus.receiver.recv().await.unwrap();
     focus.receiver.recv().await.unwrap();
     let (mut bosh, jid) = Bosh::log_in(&server).await;
-    let room = format!("r@muc.meet.jitsi/{}", &jid[..8]);
+    let room = format!("r@muc.meet.jitsi/{}", crate::support::nick_of(&jid));
     bosh.ask("", &crate::support::write(&join(room.clone())))
         .await;
     focus.receiver.recv().await.unwrap();

@@ -96,7 +96,7 @@ impl Client {
 
     /// The nick that this client has in a room.
     pub(crate) fn nick(&self) -> &str {
-        &self.jid[..8]
+        nick_of(&self.jid)
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
@@ -122,6 +122,11 @@ impl Client {
     pub(crate) async fn element(&mut self) -> Option<Element> {
         self.text().await.map(|text| parse(&text))
     }
+}
+
+/// The nick of the guest with this address.
+pub(crate) fn nick_of(jid: &str) -> &str {
+    jid.get(..8).unwrap_or_default()
 }
 
 /// The address in the answer to a bind request.
