@@ -83,6 +83,7 @@ test('lost media come back by a new session', async () => {
     const { peers, state } = await mediaStats(one)
     return peers === 2 && state === 'connected'
   })
+  await Promise.all([meets(one), meets(other)])
   await Promise.all([one, other].map((page) => watch(page, { seconds: 5 })))
   assert.deepEqual((({ state, cause }) => ({ state, cause }))(await connection(one)), { state: 'joined', cause: null })
 })
