@@ -71,11 +71,6 @@ impl Selector {
         self.keyframe_at = None;
     }
 
-    /// The encoding that is forwarded.
-    pub(crate) const fn current(&self) -> Option<u8> {
-        self.current
-    }
-
     /// The encoding whose keyframe helps: the awaited one, else the one that is forwarded.
     pub(crate) const fn wanted_encoding(&self) -> Option<u8> {
         match self.target {

@@ -71,6 +71,7 @@ impl Storm {
                 script.route();
             }
             10 if c < 64 => self.replace(at, source, b),
+            10 => self.skip(at, source, b),
             11 => self.nack(source, [b, c, d]),
             12 => self
                 .script
@@ -107,6 +108,11 @@ impl Storm {
             self.script.audio(source, sequence, timestamp, c & 0x7f);
             return;
         }
+        let frame = if d & 16 == 0 {
+            Vp8::frame(0)
+        } else {
+            Vp8::keyframe(0)
+        };
         let packet = Vp8 {
             sequence,
             timestamp,
@@ -115,12 +121,22 @@ impl Storm {
             tl0_index: c,
             layer: (d >> 1) & 3,
             is_layer_sync: d & 8 != 0,
-            keyframe: d & 16 != 0,
             starts_frame: d & 32 != 0,
             marker: d & 64 != 0,
             length: usize::from(d),
+            ..frame
         };
         self.script.video(source, encoding, packet);
+    }
+
+    /// The next packet of an encoding is one that is never forwarded.
+    fn skip(&mut self, at: usize, source: SourceKey, encoding: u8) {
+        let encoding = encoding % 3;
+        let last = self.last.get_mut(at);
+        if let Some(last) = last.and_then(|last| last.get_mut(usize::from(encoding))) {
+            last.0 += 1;
+            self.script.skip(source, encoding, last.0);
+        }
     }
 
     /// Mutes a source, or takes it away and announces it again.
@@ -155,7 +171,14 @@ impl Storm {
     }
 
     fn flush(&mut self) {
-        self.script.flush();
+        for received in self.script.flush() {
+            assert_eq!(sequence::wire(received.index), received.header.sequence);
+            let is_vp8 = received.header.payload_type.0 == 100;
+            assert!(
+                !is_vp8 || received.vp8().is_some(),
+                "the payload was changed"
+            );
+        }
         self.script.report();
         self.script.wishes();
         self.script.wait_millis(5);
