@@ -51,6 +51,9 @@ pub mod fuzz;
 #[cfg(feature = "unstable-toolbox")]
 pub use ingest::bench::IngestBench;
 
+#[cfg(feature = "unstable-toolbox")]
+pub use egress::bench::{AllocateBench, EgressBench};
+
 mod ingest;
 
 mod route;

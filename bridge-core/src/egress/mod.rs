@@ -4,6 +4,9 @@
 //! [`Receiver::flush`] takes what came in a pass through the stages in order; feedback of the
 //! receiver comes by [`Receiver::handle_rtcp`].
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod bench;
+
 pub(crate) mod bound;
 
 pub(crate) mod history;

@@ -136,10 +136,7 @@ impl Received {
 impl Script {
     /// A receiver of VP8 with RTX, and Opus, with the extensions that browsers negotiate.
     pub(crate) fn new(options: ReceiverOptions) -> Option<Self> {
-        let address = EndpointAddress {
-            conference: ConferenceId::new("room").ok()?,
-            endpoint: EndpointId::new("receiver").ok()?,
-        };
+        let address = receiver_address()?;
         let now = Time::from_millis(10_000);
         let profile = SrtpProfile::AeadAes128Gcm;
         let (key, salt) = ([7; 16], [9; 12]);
@@ -327,9 +324,7 @@ impl Script {
             &mut outbox,
             &mut self.stats,
         );
-        for (_, source) in self.sources.iter_mut() {
-            source.pending.clear();
-        }
+        self.clear_pending();
         let segments = self
             .runs
             .iter()
@@ -337,6 +332,13 @@ impl Script {
         segments
             .filter_map(|segment| open(&mut self.inbound, segment))
             .collect()
+    }
+
+    /// What waited is forwarded.
+    pub(crate) fn clear_pending(&mut self) {
+        for (_, source) in self.sources.iter_mut() {
+            source.pending.clear();
+        }
     }
 
     /// A compound of RTCP comes from the receiver.
@@ -368,6 +370,14 @@ fn open(inbound: &mut InboundContext, segment: &[u8]) -> Option<Received> {
         header,
         index,
         bytes: packet.bytes().to_vec(),
+    })
+}
+
+/// The name of the receiver.
+pub(crate) fn receiver_address() -> Option<EndpointAddress> {
+    Some(EndpointAddress {
+        conference: ConferenceId::new("room").ok()?,
+        endpoint: EndpointId::new("receiver").ok()?,
     })
 }
 
