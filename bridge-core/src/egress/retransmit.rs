@@ -3,9 +3,9 @@
 //! A packet is sent again at most once per round trip, and not when it is older than
 //! [`HISTORY_AGE_MAX`]; all retransmissions together take at most a share of what was sent
 //! ([`SHARE`]), so that a hostile receiver gains nothing by asking. A receiver with RTX gets a new
-//! packet on the RTX stream. One without gets the very same bytes again: the SRTP index is the same,
-//! and no two packets may share an index (RFC 7714 section 8.4) — hence the history keeps the stamps
-//! of the first time.
+//! packet on the RTX stream. One without gets the very same bytes again: the SRTP index is the
+//! same, and no two packets may share an index (RFC 7714 section 8.4); hence the history keeps the
+//! stamps of the first time.
 
 use core::time::Duration;
 
