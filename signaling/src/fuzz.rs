@@ -3,6 +3,14 @@
 
 use std::sync::Arc;
 
+use bridge_core::limits::SOURCES_PER_ENDPOINT_MAX;
+
+use crate::channel::message::{self, FromClient};
+use crate::colibri::json;
+use crate::config::Config;
+use crate::focus::sources::Sources;
+use crate::jingle::session::Jingle;
+use crate::jingle::{self, source};
 use crate::listen::bosh::window::{Arrival, Window};
 use crate::xml::reader::read_document;
 use crate::xml::{Element, Reader, StreamEvent, XmlError, XmlLimits, ns, writer};
@@ -19,6 +27,10 @@ pub const TARGETS: &[Target] = &[
     ("xml", fuzz_xml),
     ("stanza", fuzz_stanza),
     ("bosh", fuzz_bosh),
+    ("jingle", fuzz_jingle),
+    ("channel_message", fuzz_channel_message),
+    ("colibri_json", fuzz_colibri_json),
+    ("config", fuzz_config),
 ];
 
 const LIMITS: XmlLimits = XmlLimits {
@@ -156,4 +168,81 @@ pub fn fuzz_bosh(data: &[u8]) {
         }
     }
     assert!(window.waiting() <= numbers.len());
+}
+
+/// Whatever Jingle says, a conference's sources stay consistent: what was taken can be described,
+/// written, read back and taken away.
+pub fn fuzz_jingle(data: &[u8]) {
+    let Ok(payload) = read_document(data, LAX) else {
+        return;
+    };
+    if let Ok(jingle) = Jingle::read(&payload) {
+        if let Ok(Some(transport)) = jingle.transport() {
+            let written = jingle::transport::write(&transport, None);
+            assert_eq!(jingle::transport::read(&written).as_ref(), Ok(&transport));
+        }
+        for media in jingle.media().into_iter().flatten() {
+            let written = jingle::content::write(&media);
+            assert_eq!(
+                jingle::content::read(media.kind, &written).as_ref(),
+                Ok(&media)
+            );
+        }
+    }
+    let mut sources = Sources::default();
+    let Ok(streams) = source::read("aaaa", &payload) else {
+        return;
+    };
+    if let Ok(all) = sources.with("aaaa", &streams) {
+        assert!(
+            all.describe()
+                .is_ok_and(|it| it.len() <= SOURCES_PER_ENDPOINT_MAX)
+        );
+        sources.set("aaaa", all.clone());
+        assert!(all.is_empty() || sources.with("bbbb", &all).is_err());
+        assert!(
+            sources
+                .without("aaaa", &all)
+                .is_ok_and(|rest| rest.is_empty())
+        );
+        sources.set("aaaa", Default::default());
+        assert_eq!(sources.all().count(), 0);
+    }
+}
+
+/// A message that is understood can be passed on.
+pub fn fuzz_channel_message(data: &[u8]) {
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(FromClient::Relay { fields, .. }) = message::read(text)
+    {
+        let text = serde_json::Value::Object(fields).to_string();
+        assert!(message::read(&text).is_ok(), "{text}");
+    }
+}
+
+/// A request is read or refused; a transport that is read is written and read back the same.
+pub fn fuzz_colibri_json(data: &[u8]) {
+    if let Ok(request) = json::read(data, None) {
+        assert_eq!(
+            json::read(data, Some(request.meeting.as_str())).as_ref(),
+            Ok(&request)
+        );
+    }
+    if let Ok(Some(transport)) = json::read_transport(data) {
+        let written = json::write_transport(&transport, None).to_string();
+        assert_eq!(
+            json::read_transport(written.as_bytes()),
+            Ok(Some(transport))
+        );
+    }
+}
+
+/// Settings that are read are written and read back the same.
+pub fn fuzz_config(data: &[u8]) {
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(config) = Config::parse(text)
+    {
+        let written = toml::to_string(&config).unwrap_or_default();
+        assert_eq!(Config::parse(&written).as_ref(), Ok(&config), "{written}");
+    }
 }

@@ -100,6 +100,10 @@ impl MediaEngine for LocalBridge {
     fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String> {
         Some(format!("{base}{}", self.channels.open(endpoint)))
     }
+
+    fn is_unknown(error: &Error) -> bool {
+        matches!(error, Error::Unknown(_))
+    }
 }
 
 /// Carries events from the bridge to channels and to whoever drives it.

@@ -31,6 +31,9 @@ pub trait MediaEngine: Send + Sync + 'static {
     /// as the client reaches us. `None` when the engine has no such channel.
     fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String>;
 
+    /// Whether an error says that what was named does not exist (any more).
+    fn is_unknown(error: &Self::Error) -> bool;
+
     /// Whether there is an engine at all.
     fn is_present(&self) -> bool {
         true
@@ -50,6 +53,10 @@ impl<M: MediaEngine> MediaEngine for Arc<M> {
 
     fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String> {
         M::channel_url(self, endpoint, base)
+    }
+
+    fn is_unknown(error: &Self::Error) -> bool {
+        M::is_unknown(error)
     }
 
     fn is_present(&self) -> bool {
@@ -75,6 +82,10 @@ impl MediaEngine for NoBridge {
 
     fn channel_url(&self, _: &EndpointAddress, _: &str) -> Option<String> {
         None
+    }
+
+    fn is_unknown(_: &Self::Error) -> bool {
+        false
     }
 
     fn is_present(&self) -> bool {

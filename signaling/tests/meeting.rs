@@ -75,6 +75,10 @@ impl MediaEngine for Recorder {
     fn channel_url(&self, endpoint: &EndpointAddress, base: &str) -> Option<String> {
         Some(format!("{base}/colibri-ws/b/c/{}?pwd=x", endpoint.endpoint))
     }
+
+    fn is_unknown(error: &Error) -> bool {
+        matches!(error, Error::Unknown(_))
+    }
 }
 
 fn transport() -> TransportDescription {

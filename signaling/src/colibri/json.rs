@@ -283,11 +283,11 @@ fn ice(read: Ice) -> Result<TransportDescription, Malformed> {
         ..TransportDescription::default()
     };
     for it in read.fingerprints {
-        description
-            .fingerprints
-            .extend(transport::fingerprint(&it.hash, &it.fingerprint)?);
-        if let Some(setup) = it.setup {
-            description.setup = transport::setup_from(&setup)?;
+        if let Some(fingerprint) = transport::fingerprint(&it.hash, &it.fingerprint)? {
+            description.fingerprints.push(fingerprint);
+            if let Some(setup) = it.setup {
+                description.setup = transport::setup_from(&setup)?;
+            }
         }
     }
     for it in read.candidates {

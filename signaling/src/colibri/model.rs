@@ -160,14 +160,15 @@ impl<M: MediaEngine> Colibri<M> {
         let mut conferences = self.conferences.lock().await;
         let id = request.meeting.clone();
         if request.create {
-            if conferences.contains_key(&id) {
-                return Err(ColibriError::ConferenceExists(id.to_string()));
+            let conference = id.clone();
+            match self.ask(Command::CreateConference { conference }).await {
+                // The bridge ends empty conferences by itself; then this is a new one.
+                Ok(_) => drop(conferences.insert(id.clone(), BTreeSet::new())),
+                Err(_) if conferences.contains_key(&id) => {
+                    return Err(ColibriError::ConferenceExists(id.to_string()));
+                }
+                Err(error) => return Err(error),
             }
-            self.ask(Command::CreateConference {
-                conference: id.clone(),
-            })
-            .await?;
-            conferences.insert(id.clone(), BTreeSet::new());
         }
         let Some(members) = conferences.get_mut(&id) else {
             return Err(ColibriError::ConferenceUnknown(id.to_string()));
@@ -182,7 +183,7 @@ impl<M: MediaEngine> Colibri<M> {
         let lost_the_last = had_members && members.is_empty();
         if expire || lost_the_last || (create && done.is_err()) {
             conferences.remove(&id);
-            self.ask(Command::ExpireConference { conference: id })
+            self.end(Command::ExpireConference { conference: id })
                 .await?;
         }
         done
@@ -207,13 +208,17 @@ impl<M: MediaEngine> Colibri<M> {
             };
             if change.expire {
                 if members.remove(&change.id) {
-                    self.ask(Command::ExpireEndpoint { endpoint }).await?;
+                    self.end(Command::ExpireEndpoint { endpoint }).await?;
                 }
             } else if change.create {
                 self.create(&endpoint, change, members, &mut modified, &mut answer)
                     .await?;
             } else if members.contains(&change.id) {
-                self.update(&endpoint, change).await?;
+                let updated = self.update(&endpoint, change).await;
+                if matches!(updated, Err(ColibriError::EndpointUnknown(_))) {
+                    members.remove(&endpoint.endpoint);
+                }
+                updated?;
             } else if change.changes_something() {
                 return Err(ColibriError::EndpointUnknown(change.id.to_string()));
             }
@@ -231,9 +236,6 @@ impl<M: MediaEngine> Colibri<M> {
         answer: &mut ConferenceModified,
     ) -> Result<(), ColibriError> {
         let name = &change.id;
-        if members.contains(name) {
-            return Err(ColibriError::EndpointExists(name.to_string()));
-        }
         let Some(transport) = &change.transport else {
             let text = format!("Attempt to create endpoint {name} with no <transport>");
             return Err(ColibriError::BadRequest(text));
@@ -262,16 +264,24 @@ impl<M: MediaEngine> Colibri<M> {
             endpoint: endpoint.clone(),
             options,
         };
+        // The bridge ends endpoints of which nothing came; then this is a new one.
+        let reply = self.ask(command).await.map_err(|error| {
+            if members.contains(name) {
+                ColibriError::EndpointExists(name.to_string())
+            } else {
+                error
+            }
+        })?;
         let Reply::Endpoint {
             transport,
             audio_feedback,
             video_feedback,
-        } = self.ask(command).await?
+        } = reply
         else {
             return Err(ColibriError::Bridge("an unexpected reply".to_owned()));
         };
         if let Err(error) = self.update(endpoint, change.clone()).await {
-            self.ask(Command::ExpireEndpoint {
+            self.end(Command::ExpireEndpoint {
                 endpoint: endpoint.clone(),
             })
             .await?;
@@ -289,6 +299,7 @@ impl<M: MediaEngine> Colibri<M> {
         endpoint: &EndpointAddress,
         change: EndpointModify,
     ) -> Result<(), ColibriError> {
+        let name = change.id.to_string();
         let endpoint = || endpoint.clone();
         let remote = change.transport.and_then(|transport| transport.remote);
         let commands = [
@@ -318,16 +329,28 @@ impl<M: MediaEngine> Colibri<M> {
             }),
         ];
         for command in commands.into_iter().flatten() {
-            self.ask(command).await?;
+            self.media.request(command).await.map_err(|error| {
+                if M::is_unknown(&error) {
+                    ColibriError::EndpointUnknown(name.clone())
+                } else {
+                    ColibriError::Bridge(error.to_string())
+                }
+            })?;
         }
         Ok(())
     }
 
     async fn ask(&self, command: Command) -> Result<Reply, ColibriError> {
-        self.media
-            .request(command)
-            .await
-            .map_err(|error| ColibriError::Bridge(error.to_string()))
+        let reply = self.media.request(command).await;
+        reply.map_err(|error| ColibriError::Bridge(error.to_string()))
+    }
+
+    /// Ends something that may have ended by itself.
+    async fn end(&self, command: Command) -> Result<(), ColibriError> {
+        match self.media.request(command).await {
+            Err(error) if !M::is_unknown(&error) => Err(ColibriError::Bridge(error.to_string())),
+            _ => Ok(()),
+        }
     }
 }
 

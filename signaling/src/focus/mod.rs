@@ -18,7 +18,7 @@ pub mod participant;
 
 mod session;
 
-mod sources;
+pub(crate) mod sources;
 
 use std::fmt;
 use std::sync::Arc;

@@ -51,7 +51,7 @@ fn write_payload_type(it: &PayloadTypeDescription) -> Element {
         .with("id", it.id.0.to_string())
         .with("name", codec_name(&it.codec))
         .with("clockrate", it.clock_rate.to_string());
-    if it.channels > 1 {
+    if it.channels != 1 {
         element.set("channels", it.channels.to_string());
     }
     element

@@ -83,12 +83,12 @@ fn read_fingerprint(
     transport: &mut TransportDescription,
 ) -> Result<(), Malformed> {
     let hash = element.attr("hash").unwrap_or_default();
-    let fingerprint = fingerprint(hash, &element.own_text())?;
-    if let Some(fingerprint) = fingerprint {
+    // The role goes with a fingerprint: one that is not understood says nothing.
+    if let Some(fingerprint) = fingerprint(hash, &element.own_text())? {
         transport.fingerprints.push(fingerprint);
-    }
-    if let Some(setup) = element.attr("setup") {
-        transport.setup = setup_from(setup)?;
+        if let Some(setup) = element.attr("setup") {
+            transport.setup = setup_from(setup)?;
+        }
     }
     Ok(())
 }
