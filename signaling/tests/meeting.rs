@@ -1,5 +1,11 @@
 //! Plays meetings: scripted clients, the XMPP server, the focus and a recorded engine, in virtual
 //! time and without sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,7 +16,6 @@ use bridge_core::description::{
 };
 use bridge_core::event::TransportFailure;
 use bridge_core::id::Ssrc;
-use bridge_core::stats::BridgeStats;
 use bridge_core::{Command, EndpointAddress, Error, Event, Reply};
 use signaling::focus::{Focus, FocusConfig, FocusHandle, FocusLink, Whence};
 use signaling::seam::{MediaEngine, Signaling};
@@ -61,7 +66,7 @@ impl MediaEngine for Recorder {
                 audio_feedback: Ssrc(101),
                 video_feedback: Ssrc(102),
             },
-            Command::Stats => return Ok(Reply::Stats(Box::new(BridgeStats::default()))),
+            Command::Stats => return Ok(Reply::Stats(Box::default())),
             _ => Reply::Done,
         };
         self.commands.lock().unwrap().push(command);

@@ -1,4 +1,10 @@
 //! Starts the whole server on free ports and speaks to it as browsers, operators and attackers do.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 use std::time::Duration;
 
@@ -430,7 +436,7 @@ async fn broken_requests_do_not_stop_the_listener() {
         &b"\0\0\0"[..],
         b"GET",
         b"GET / HTTP/9.9\r\n\r\n",
-        &[b'a'; 100_000],
+        &vec![b'a'; 100_000],
     ] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         // The other side may close before all is written.
