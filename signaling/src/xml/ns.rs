@@ -48,8 +48,6 @@ pub const DATA_FORM: &str = "jabber:x:data";
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// When a delayed message was sent (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
-/// A stable id of a message (XEP-0359).
-pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// A display name (XEP-0172).
 pub const NICK: &str = "http://jabber.org/protocol/nick";
 /// Jitsi's own extensions.

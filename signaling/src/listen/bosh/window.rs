@@ -122,3 +122,77 @@ impl<A> Window<A> {
         self.waiting.iter().all(|(_, _, answer)| gone(answer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::ns;
+
+    fn body() -> Element {
+        Element::new("body", ns::BOSH)
+    }
+
+    fn text(text: &str) -> Arc<str> {
+        Arc::from(text)
+    }
+
+    #[test]
+    fn requests_wait_for_their_turn() {
+        let mut window = Window::new(10, 2);
+        assert!(matches!(window.arrive(12, body(), 'b'), Arrival::Fits));
+        assert!(window.next().is_none());
+        assert!(matches!(window.arrive(11, body(), 'a'), Arrival::Fits));
+        assert!(window.next().is_some() && window.next().is_some());
+        assert!(window.next().is_none());
+        assert_eq!(window.ack(), Some(12));
+        assert_eq!(window.answer(text("1")), Some(('a', text("1"))));
+        assert_eq!(window.ack(), None);
+    }
+
+    #[test]
+    fn the_window_ends_on_both_sides() {
+        let mut window = Window::new(10, 2);
+        for rid in [0, 9, 13, u64::MAX] {
+            assert!(
+                matches!(window.arrive(rid, body(), rid), Arrival::Outside(_)),
+                "{rid}"
+            );
+        }
+        let mut last = Window::new(u64::MAX, 2);
+        assert!(last.next().is_none());
+        assert!(matches!(last.arrive(1, body(), 1), Arrival::Outside(_)));
+    }
+
+    #[test]
+    fn the_last_answers_are_repeated_and_older_ones_forgotten() {
+        let mut window = Window::new(10, 2);
+        window.answer_first(text("first"));
+        assert!(
+            matches!(window.arrive(10, body(), 'x'), Arrival::Repeat(t, 'x') if &*t == "first")
+        );
+        for rid in 11..14 {
+            assert!(matches!(window.arrive(rid, body(), 'a'), Arrival::Fits));
+            assert!(window.next().is_some());
+            assert!(window.answer(text(&rid.to_string())).is_some());
+        }
+        assert!(matches!(window.arrive(13, body(), 'x'), Arrival::Repeat(t, 'x') if &*t == "13"));
+        assert!(matches!(
+            window.arrive(11, body(), 'x'),
+            Arrival::Outside('x')
+        ));
+    }
+
+    #[test]
+    fn a_request_that_waits_can_be_sent_again() {
+        let mut window = Window::new(10, 2);
+        assert!(matches!(window.arrive(11, body(), 'a'), Arrival::Fits));
+        assert!(window.next().is_some());
+        assert!(matches!(
+            window.arrive(11, body(), 'b'),
+            Arrival::Replaces('a')
+        ));
+        assert!(!window.all_waiting(|answer| *answer == 'a'));
+        assert_eq!(window.answer(text("t")), Some(('b', text("t"))));
+        assert!(window.all_waiting(|_| false), "none is left");
+    }
+}
