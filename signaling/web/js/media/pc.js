@@ -55,6 +55,15 @@ export class MediaSession {
       stream: 'mixed',
       rids: kind === 'video' && this.firefox,
     }));
+    // While there is one m-line of a kind, Firefox binds a packet of an unknown SSRC to it by its
+    // payload type, and for good: a slot whose packets overtake its m-line would stay dark. A
+    // second line that nothing is sent on makes such packets be dropped instead.
+    if (this.firefox) {
+      for (const kind of /** @type {const} */ (['audio', 'video'])) {
+        const [ssrc = 1] = randomSsrcs();
+        this.lines.push({ kind, direction: 'sendonly', ssrc, rtx: null, stream: 'spare' });
+      }
+    }
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
     this.pc.ontrack = (e) => this.receiveTrack(e);
     this.pc.oniceconnectionstatechange = () => this.watchIce();
