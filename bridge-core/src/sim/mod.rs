@@ -18,6 +18,8 @@ mod peer;
 
 mod receiver;
 
+mod rig;
+
 mod sender;
 
 use core::net::SocketAddr;
@@ -48,6 +50,7 @@ pub use media::{Camera, Vp8Encoding};
 pub use net::{Link, NodeId};
 pub use node::Recorder;
 pub use peer::{Peer, PeerCounters, PeerOptions};
+pub use rig::Rig;
 
 /// Settings of a simulation.
 #[derive(Clone, Debug)]

@@ -510,6 +510,21 @@ impl Peer {
         }
     }
 
+    /// Seals a packet of `plain` bytes in place; gives its length, or `None` without a transport.
+    pub(super) fn seal(
+        &mut self,
+        index: u64,
+        bytes: &mut [u8],
+        plain: usize,
+        header_length: usize,
+    ) -> Option<usize> {
+        let (_, context) = self.transport.outbound()?;
+        let length = plain + context.profile().rtp_overhead();
+        let segment = bytes.get_mut(..length)?;
+        context.seal_rtp(index, segment, header_length).ok()?;
+        Some(length)
+    }
+
     fn send_rtcp(&mut self, write: impl FnOnce(&mut CompoundWriter<'_>)) {
         let mut bytes = [0; 1_300];
         let mut writer = CompoundWriter::new(bytes.get_mut(..1_200).unwrap_or_default());
