@@ -74,7 +74,9 @@ impl<'de> Deserialize<'de> for Listen {
 }
 
 macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

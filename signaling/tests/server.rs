@@ -262,10 +262,12 @@ async fn colibri2_follows_the_rules_of_jitsis_bridge() {
     assert_eq!(patch("m1", without_transport).await.0, 400);
     let without_names = r#"{"endpoints":[{"id":"b","create":true,"transport":{}}]}"#;
     assert_eq!(patch("m1", without_names).await.0, 400);
-    let two = r#"{"endpoints":[{"id":"b","create":true,"transport":{}},{"id":"c","create":true,"transport":{}}]}"#;
+    let two = r#"{"endpoints":[{"id":"b","create":true,"transport":{}},
+        {"id":"c","create":true,"transport":{}}]}"#;
     assert_eq!(patch("m1", two).await.0, 501);
     endpoint(&server, "m1", "b", false).await;
-    let twice = r#"{"endpoints":[{"id":"b","create":true,"capabilities":["source-names"],"transport":{}}]}"#;
+    let twice = r#"{"endpoints":[{"id":"b","create":true,"transport":{},
+        "capabilities":["source-names"]}]}"#;
     let (status, text) = patch("m1", twice).await;
     assert_eq!((status, &*text), (400, "Endpoint with ID b already exists"));
     let last = r#"{"endpoints":[{"id":"a","expire":true},{"id":"b","expire":true}]}"#;

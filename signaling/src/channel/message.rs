@@ -340,7 +340,8 @@ mod tests {
     fn video_types_are_read_whatever_their_case() {
         for text in ["desktop", "DESKTOP"] {
             let text = format!(
-                r#"{{"colibriClass":"SourceVideoTypeMessage","sourceName":"a-v1","videoType":"{text}"}}"#
+                r#"{{"colibriClass":"SourceVideoTypeMessage","sourceName":"a-v1",
+                "videoType":"{text}"}}"#
             );
             let expected = FromClient::VideoType {
                 source: name("a-v1"),

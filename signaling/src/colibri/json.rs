@@ -333,7 +333,10 @@ pub fn write(answer: &ConferenceModified) -> Value {
     let endpoints: Vec<Value> = answer.endpoints.iter().map(write_endpoint).collect();
     let mut value = json!({ "endpoints": endpoints });
     if let (Some((audio, video)), Value::Object(fields)) = (answer.feedback, &mut value) {
-        let source = |kind: &str, name: &str, ssrc: Ssrc| json!({ "type": kind, "id": name, "sources": [{ "ssrc": ssrc.0, "name": name }] });
+        let source = |kind: &str, name: &str, ssrc: Ssrc| {
+            let stream = json!({ "ssrc": ssrc.0, "name": name });
+            json!({ "type": kind, "id": name, "sources": [stream] })
+        };
         let sources = json!([
             source("audio", "jvb-a0", audio),
             source("video", "jvb-v0", video)
@@ -454,9 +457,12 @@ mod tests {
             r#"{"meeting-id":"a","endpoints":[{}]}"#,
             r#"{"meeting-id":"a","relays":[{}]}"#,
             r#"{"meeting-id":"a","endpoints":[{"id":"e","medias":[{"type":"data"}]}]}"#,
-            r#"{"meeting-id":"a","endpoints":[{"id":"e","sources":[{"type":"audio","id":"x","sources":[{"ssrc":"1"}]}]}]}"#,
-            r#"{"meeting-id":"a","endpoints":[{"id":"e","transport":{"transport":{"ufrag":"a"}}}]}"#,
-            r#"{"meeting-id":"a","endpoints":[{"id":"e","medias":[{"type":"video","payload-types":[{"id":96,"name":"rtx"}]}]}]}"#,
+            r#"{"meeting-id":"a","endpoints":[{"id":"e",
+                "sources":[{"type":"audio","id":"x","sources":[{"ssrc":"1"}]}]}]}"#,
+            r#"{"meeting-id":"a","endpoints":[{"id":"e",
+                "transport":{"transport":{"ufrag":"a"}}}]}"#,
+            r#"{"meeting-id":"a","endpoints":[{"id":"e",
+                "medias":[{"type":"video","payload-types":[{"id":96,"name":"rtx"}]}]}]}"#,
         ] {
             assert!(read(text.as_bytes(), None).is_err(), "{text}");
         }

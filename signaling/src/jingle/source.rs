@@ -359,7 +359,10 @@ mod tests {
         let element = write_json(&[("aaaa", &camera())]);
         assert_eq!(
             element.own_text(),
-            r#"{"sources":{"aaaa":[[{"m":"s t","n":"aaaa-v0","s":1},{"m":"s t","n":"aaaa-v0","s":2}],[["f",1,2]]]}}"#
+            concat!(
+                r#"{"sources":{"aaaa":[[{"m":"s t","n":"aaaa-v0","s":1},"#,
+                r#"{"m":"s t","n":"aaaa-v0","s":2}],[["f",1,2]]]}}"#
+            )
         );
     }
 
