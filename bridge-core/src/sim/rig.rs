@@ -8,6 +8,8 @@ use super::net::{Link, NodeId};
 use super::peer::PeerOptions;
 use super::sender::{TRANSPORT_SEQUENCE_ID, VP8};
 use super::{Settings, Simulation};
+use crate::command::Command;
+use crate::description::ReceiverConstraints;
 use crate::engine::{Input, Path};
 use crate::error::{Error, Result};
 use crate::id::Ssrc;
@@ -52,7 +54,6 @@ impl Rig {
                 endpoints_per_conference: receivers + 1,
                 ..Limits::default()
             },
-            trust_no_estimate: true,
             ..Settings::new(1)
         });
         let room = sim.conference("bench")?;
@@ -82,7 +83,15 @@ impl Rig {
         let sender = sim.join(&room, publisher, link)?;
         sim.peer_mut(sender).mute_camera(true);
         for _ in 0..receivers {
-            sim.join(&room, watcher.clone(), link)?;
+            let node = sim.join(&room, watcher.clone(), link)?;
+            sim.request(Command::SetConstraints {
+                endpoint: sim.address(node),
+                // Nobody takes the media, so nobody reports on it.
+                constraints: ReceiverConstraints {
+                    assumed_bandwidth: Some(1_000_000_000),
+                    ..ReceiverConstraints::default()
+                },
+            })?;
         }
         sim.run(Duration::from_secs(1));
         let sources = sim.peer(sender).sources();
