@@ -115,7 +115,7 @@ pub async fn start(config: &Config, role: Role) -> Result<Running, StartError> {
                 .running
                 .tasks
                 .spawn(async move { while events.event().await.is_some() {} });
-            starting.bridge_api(bridge).await?;
+            starting.bridge_api(bridge, None).await?;
         }
     }
     Ok(starting.running)
@@ -136,7 +136,10 @@ impl Starting<'_> {
         if self.config.bridge.enabled {
             let bridge = self.bridge()?;
             self.front(focus, handle, xmpp, tls, bridge.clone()).await?;
-            self.bridge_api(bridge).await
+            let base = self
+                .channel_url()
+                .unwrap_or_else(|| self.channel_fallback());
+            self.bridge_api(bridge, Some(base)).await
         } else {
             self.front(focus, handle, xmpp, tls, Arc::new(NoBridge))
                 .await
@@ -224,11 +227,13 @@ impl Starting<'_> {
         Ok(bridge)
     }
 
-    async fn bridge_api<M: MediaEngine>(&mut self, media: Arc<M>) -> Result<(), StartError> {
-        let base = self
-            .channel_url()
-            .unwrap_or_else(|| self.channel_fallback());
-        let colibri = Arc::new(Colibri::new(media.clone(), &base));
+    /// The bridge's HTTP API; it announces the bridge channel under `channel_base`.
+    async fn bridge_api<M: MediaEngine>(
+        &mut self,
+        media: Arc<M>,
+        channel_base: Option<String>,
+    ) -> Result<(), StartError> {
+        let colibri = Arc::new(Colibri::new(media.clone(), channel_base));
         let api = health::bridge_routes(media.clone())
             .merge(metrics::routes(media, self.channels.clone()))
             .merge(colibri_rest::routes(colibri));

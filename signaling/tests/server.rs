@@ -187,7 +187,17 @@ async fn without_a_bridge_the_focus_is_in_trouble() {
 async fn the_bridge_runs_alone() {
     let server = start(&config(&[]), Role::Bridge).await.unwrap();
     assert_eq!(server.listeners.len(), 2, "{:?}", server.listeners);
-    endpoint(&server, "m", "a", true).await;
+    let body = r#"{"meeting-id":"m","create":true,"endpoints":[{"id":"a","create":true,
+        "capabilities":["source-names"],"transport":{"ice-controlling":true}}]}"#;
+    let head = "POST /colibri/v2/conferences HTTP/1.1";
+    let (status, answer) = http(&server, "bridge.api", head, body).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let transport = &answer["endpoints"][0]["transport"]["transport"];
+    assert_eq!(
+        (status, &transport["web-sockets"]),
+        (200, &json!([])),
+        "there is no channel"
+    );
     server.stop().await;
 }
 

@@ -254,11 +254,12 @@ impl Channels {
         let id = by_key.get(key).filter(|_| bridge == self.bridge)?;
         let conference = conferences.get_mut(id)?;
         let name = EndpointId::new(endpoint).ok()?;
-        let replay = conference.endpoints.get(&name)?.replay(conference);
-        let found = conference.endpoints.get_mut(&name)?;
-        if !secret::equal(&found.password, password) {
+        let known = conference.endpoints.get(&name)?;
+        if !secret::equal(&known.password, password) {
             return None;
         }
+        let replay = known.replay(conference);
+        let found = conference.endpoints.get_mut(&name)?;
         *sockets += 1;
         let (sender, queue) = mpsc::channel(QUEUE);
         if let Some(old) = found.socket.replace(Socket {
@@ -470,3 +471,166 @@ const QUEUE: usize = 512;
 
 /// Speakers that are remembered, the present one included.
 const SPEAKERS: usize = 11;
+
+#[cfg(test)]
+mod tests {
+    use bridge_core::description::MediaKind;
+
+    use super::*;
+
+    fn address(name: &str) -> EndpointAddress {
+        EndpointAddress {
+            conference: ConferenceId::new("m").unwrap(),
+            endpoint: EndpointId::new(name).unwrap(),
+        }
+    }
+
+    fn name(name: &str) -> SourceName {
+        SourceName::new(name).unwrap()
+    }
+
+    fn attach(channels: &Channels, path: &str) -> Option<Attached> {
+        let (path, password) = path.split_once("?pwd=").unwrap();
+        let parts: Vec<&str> = path.split('/').collect();
+        channels.attach(parts[2], parts[3], parts[4], password)
+    }
+
+    fn classes(attached: &mut Attached) -> Vec<String> {
+        let mut classes = Vec::new();
+        while let Ok(outgoing) = attached.queue.try_recv() {
+            let Outgoing::Text(text) = outgoing else {
+                classes.push("close".to_owned());
+                continue;
+            };
+            let value: Value = serde_json::from_str(&text).unwrap();
+            classes.push(value["colibriClass"].as_str().unwrap().to_owned());
+        }
+        classes
+    }
+
+    fn slot(owner: &str, ssrc: u32) -> MappedSource {
+        MappedSource {
+            source: name(&format!("{owner}-v0")),
+            owner: EndpointId::new(owner).unwrap(),
+            ssrc: Ssrc(ssrc),
+            rtx: None,
+            video_type: VideoType::Camera,
+        }
+    }
+
+    #[test]
+    fn a_late_socket_begins_with_the_whole_state() {
+        let channels = Channels::new("b");
+        let path = channels.open(&address("a"));
+        assert_eq!(
+            channels.open(&address("a")),
+            path,
+            "the path of an endpoint stays"
+        );
+        for other in ["c", "d"] {
+            assert!(channels.open(&address(other)).contains(other));
+        }
+        let endpoint = address("a");
+        let (source, sources) = (name("a-v0"), vec![name("c-v0")]);
+        for event in [
+            Event::SenderConstraints {
+                endpoint: endpoint.clone(),
+                source,
+                max_height: 720,
+            },
+            Event::ForwardedSources {
+                endpoint: endpoint.clone(),
+                sources,
+            },
+            Event::VideoSourcesMapped {
+                endpoint: endpoint.clone(),
+                mapped: vec![slot("c", 1)],
+            },
+            Event::AudioSourcesMapped {
+                endpoint,
+                mapped: vec![slot("gone", 2)],
+            },
+            Event::EndpointActive {
+                endpoint: address("d"),
+                active: false,
+            },
+            Event::DominantSpeaker {
+                endpoint: address("c"),
+            },
+        ] {
+            channels.tell(&event);
+        }
+        let mut attached = attach(&channels, &path).unwrap();
+        let expected = [
+            "ServerHello",
+            "SenderSourceConstraints",
+            "ForwardedSources",
+            "VideoSourcesMap",
+            "EndpointConnectivityStatusChangeEvent",
+            "DominantSpeakerEndpointChangeEvent",
+        ];
+        assert_eq!(
+            classes(&mut attached),
+            expected,
+            "and nothing of those who are gone"
+        );
+    }
+
+    #[test]
+    fn a_slow_socket_is_closed_and_the_next_has_the_state() {
+        let channels = Channels::new("b");
+        let path = channels.open(&address("a"));
+        let mut slow = attach(&channels, &path).unwrap();
+        for height in 0..1_000 {
+            let (endpoint, source) = (address("a"), name("a-v0"));
+            channels.tell(&Event::SenderConstraints {
+                endpoint,
+                source,
+                max_height: height,
+            });
+        }
+        assert_eq!(classes(&mut slow).len(), QUEUE);
+        assert_eq!(channels.stats().overflowed, 1);
+        assert!(slow.queue.is_closed());
+        let mut next = attach(&channels, &path).unwrap();
+        assert_eq!(classes(&mut next).len(), 3);
+        channels.detach(&address("a"), slow.number);
+        channels.tell(&Event::DominantSpeaker {
+            endpoint: address("a"),
+        });
+        assert_eq!(
+            classes(&mut next).len(),
+            1,
+            "an old socket does not take a new one away"
+        );
+    }
+
+    #[test]
+    fn closing_takes_the_password_away() {
+        let channels = Channels::new("b");
+        let path = channels.open(&address("a"));
+        let mut attached = attach(&channels, &path).unwrap();
+        channels.close(&address("a"));
+        assert_eq!(classes(&mut attached).pop().as_deref(), Some("close"));
+        assert!(attach(&channels, &path).is_none());
+        let path = channels.open(&address("a"));
+        channels.close_conference(&address("a").conference);
+        assert!(attach(&channels, &path).is_none());
+    }
+
+    #[test]
+    fn what_was_said_of_a_source_early_is_kept() {
+        let channels = Channels::new("b");
+        assert!(channels.open(&address("a")).contains('a'));
+        channels.note_video_type(&address("a"), &name("a-v0"), VideoType::Desktop);
+        let mut sources = [SourceDescription {
+            name: name("a-v0"),
+            kind: MediaKind::Video,
+            video_type: VideoType::Camera,
+            ssrcs: vec![Ssrc(1)],
+            groups: Vec::new(),
+        }];
+        channels.amend(&address("a"), &mut sources);
+        assert_eq!(sources[0].video_type, VideoType::Desktop);
+    }
+}

@@ -257,7 +257,73 @@ const ADDRESSES_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
+    use bridge_core::description::{ReceiverConstraints, VideoType};
+    use bridge_core::{ConferenceId, EndpointId, Event, Reply, SourceName};
+
     use super::*;
+
+    /// An engine that notes what it is asked.
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<Command>>);
+
+    impl MediaEngine for Notes {
+        type Error = bridge_core::Error;
+
+        async fn request(&self, command: Command) -> Result<Reply, Self::Error> {
+            self.0.lock().unwrap().push(command);
+            Ok(Reply::Done)
+        }
+
+        async fn event(&self) -> Option<Event> {
+            None
+        }
+
+        fn channel_url(&self, _: &EndpointAddress, _: &str) -> Option<String> {
+            None
+        }
+
+        fn is_unknown(_: &Self::Error) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn wishes_become_commands_and_nonsense_becomes_none() {
+        let door = Door {
+            channels: Arc::new(Channels::new("b")),
+            media: Arc::new(Notes::default()),
+            failures: Arc::default(),
+        };
+        let endpoint = EndpointAddress {
+            conference: ConferenceId::new("m").unwrap(),
+            endpoint: EndpointId::new("a").unwrap(),
+        };
+        for text in [
+            r#"{"colibriClass":"LastNChangedEvent","lastN":3}"#,
+            r#"{"colibriClass":"SourceVideoTypeMessage","sourceName":"a-v0","videoType":"none"}"#,
+            r#"{"colibriClass":"SourceVideoTypeMessage","sourceName":"a-v0","videoType":"x"}"#,
+            "nonsense",
+        ] {
+            take(text, &endpoint, &door).await;
+        }
+        let constraints = ReceiverConstraints {
+            last_n: Some(3),
+            ..ReceiverConstraints::default()
+        };
+        let expected = [
+            Command::SetConstraints {
+                endpoint: endpoint.clone(),
+                constraints,
+            },
+            Command::SetVideoType {
+                endpoint,
+                source: SourceName::new("a-v0").unwrap(),
+                video_type: VideoType::None,
+            },
+        ];
+        assert_eq!(*door.media.0.lock().unwrap(), expected);
+        assert_eq!(door.channels.stats().malformed, 2);
+    }
 
     #[test]
     fn a_hundred_messages_at_once_and_fifty_a_second() {

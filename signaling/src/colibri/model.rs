@@ -125,8 +125,8 @@ impl std::error::Error for ColibriError {}
 /// The server side of colibri2 over an engine.
 pub struct Colibri<M> {
     media: Arc<M>,
-    /// Where clients reach the bridge channel.
-    channel_base: String,
+    /// Where clients reach the bridge channel; `None` when it is served nowhere.
+    channel_base: Option<String>,
     /// One request at a time: changes of a conference hold in the order in which they came.
     conferences: Mutex<HashMap<ConferenceId, BTreeSet<EndpointId>>>,
 }
@@ -139,8 +139,7 @@ impl<M> fmt::Debug for Colibri<M> {
 
 impl<M: MediaEngine> Colibri<M> {
     /// A face of that engine.
-    pub fn new(media: Arc<M>, channel_base: &str) -> Self {
-        let channel_base = channel_base.to_owned();
+    pub fn new(media: Arc<M>, channel_base: Option<String>) -> Self {
         Self {
             media,
             channel_base,
@@ -289,7 +288,10 @@ impl<M: MediaEngine> Colibri<M> {
         }
         members.insert(change.id);
         modified.transport = Some(transport);
-        modified.channel = self.media.channel_url(endpoint, &self.channel_base);
+        modified.channel = self
+            .channel_base
+            .as_deref()
+            .and_then(|base| self.media.channel_url(endpoint, base));
         answer.feedback = Some((audio_feedback, video_feedback));
         Ok(())
     }
