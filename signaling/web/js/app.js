@@ -16,6 +16,8 @@
 //   muteAll(kind)  kick(id)  setPassword(password)   moderator; empty password unlocks
 //   testConnection()            result in state.probe; 'unknown' is not shown
 //   setView(mode)  pin(source)  hideSelf(hide)   pin: name of a source, 'self' or null
+//   setQuality(height)          no received picture is larger; 0 for no limit
+//   setSwitch(name, on)         of the settings, kept in this browser
 //   want(heights, onStage)      what the stage shows: height by source name, sources shown large
 //   setVolume(id, volume)       0 to 100; the view applies it to the <audio> of the person's slot
 //
@@ -24,7 +26,7 @@ import { parseConfig, roomOfPath } from './config.js';
 import { Meeting } from './meeting.js';
 import { StanzaError } from './net/xmpp.js';
 import {
-  attach, closeInputs, devicesChanged, meter, refreshDevices, setCamera, setMic, setResolution,
+  attach, chooseDevice, closeInputs, devicesChanged, meter, refreshDevices, setCamera, setMic, setResolution,
   stopScreen,
 } from './inputs.js';
 import { onDeviceChange } from './media/devices.js';
@@ -66,6 +68,7 @@ export function start() {
   store.set('self', { name: config.displayName || saved.name });
   state.self.mic.on = !config.startAudioMuted;
   state.self.camera.on = !config.startVideoMuted;
+  Object.assign(state.switches, saved.switches);
   store.set('devices', { mic: saved.mic, camera: saved.camera, speaker: saved.speaker });
   if (!globalThis.RTCPeerConnection || !RTCRtpSender.prototype.replaceTrack) {
     showAfter('old');
@@ -205,7 +208,7 @@ function finish(kind, by, reason) {
   meeting = null;
   attach(null);
   const minutes = state.room.since ? Math.round((Date.now() - state.room.since) / 60_000) : 0;
-  if (room && state.room.since) remember(location.pathname, room.title, minutes);
+  if (room && state.room.since && !state.switches.forget) remember(location.pathname, room.title, minutes);
   closeInputs();
   for (const id of [...state.people.keys()]) state.people.delete(id);
   for (const part of [state.sources, state.slots, state.wanted]) part.clear();
@@ -309,11 +312,25 @@ export async function testConnection() {
 }
 
 /** @param {'tile' | 'stage'} mode */
-export function setView(mode) { store.set('view', { mode, pinned: null }); }
+export function setView(mode) { store.set('view', { mode, unpinned: mode, pinned: null }); }
 
 /** @param {string | null} source */
 export function pin(source) {
-  store.set('view', { pinned: source, mode: source ? 'stage' : state.view.mode });
+  const { mode, pinned, unpinned } = state.view;
+  const before = pinned ? unpinned : mode;
+  store.set('view', { pinned: source, unpinned: before, mode: source ? 'stage' : before });
+}
+
+/** @param {number} maxHeight 0 for no limit */
+export function setQuality(maxHeight) { store.set('view', { maxHeight }); }
+
+/** @param {keyof import('./saved.js').Switches} name @param {boolean} on */
+export function setSwitch(name, on) {
+  state.switches[name] = on;
+  save({ switches: { ...load().switches, [name]: on } });
+  if (name === 'forget' && on) save({ recent: [] });
+  if (name === 'noise' && state.self.mic.track) void chooseDevice('mic', state.devices.mic);
+  store.emit('switches');
 }
 
 /** @param {boolean} hide */

@@ -74,3 +74,26 @@ export function $(sel, root = document) {
 /** @param {string} sel @param {ParentNode} [root] @returns {HTMLElement[]} */
 export const $$ = (sel, root = document) => [...root.querySelectorAll(sel)]
   .map((el) => /** @type {HTMLElement} */ (el));
+
+/**
+ * Puts children in this order; one that is in its place is not touched, and neither a <video> nor
+ * the focus notices the move.
+ * @param {HTMLElement} parent @param {HTMLElement[]} children
+ */
+export function arrange(parent, children) {
+  const focused = document.activeElement;
+  /** @type {HTMLElement | null} */
+  let next = null;
+  for (const child of [...children].reverse()) {
+    if (child.parentNode !== parent || child.nextElementSibling !== next) place(parent, child, next);
+    next = child;
+  }
+  const isLost = focused !== document.activeElement && parent.contains(focused);
+  if (isLost) /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
+}
+
+/** @param {any} parent @param {HTMLElement} child @param {HTMLElement | null} next */
+function place(parent, child, next) {
+  if (child.isConnected && parent.moveBefore) parent.moveBefore(child, next);
+  else parent.insertBefore(child, next);
+}

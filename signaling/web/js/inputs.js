@@ -62,7 +62,7 @@ async function openInput(which, facing) {
   input.busy = true;
   store.emit('self');
   try {
-    const track = which === 'mic' ? await openMicrophone(state.devices.mic)
+    const track = which === 'mic' ? await openMicrophone(state.devices.mic, { noiseSuppression: state.switches.noise })
       : await openCamera(facing ? '' : state.devices.camera, resolution, facing);
     input.track?.stop();
     input.track = track;
@@ -117,7 +117,7 @@ export async function devicesChanged() {
       if (before.has(id) || id === 'default' || id === 'communications') continue;
       const which = list === 'mics' ? 'mic' : 'camera';
       if (state.self[which].problem === 'missing') state.self[which].problem = null;
-      if (label) store.notify({ kind: 'device-found', name: label });
+      if (label) store.notify({ kind: 'device-found', name: label, what: which, id });
       store.emit('self');
     }
   }

@@ -8,8 +8,22 @@
  * @property {string} speaker
  * @property {string} machine   32 hex digits by which the focus knows this browser
  * @property {{ path: string, title: string, at: number, minutes: number }[]} recent rooms, newest first
- * @property {Record<string, boolean>} switches  of the settings, by name
+ * @property {Partial<Switches>} switches  of the settings, where they are not as they come
+ *
+ * @typedef {typeof SWITCHES} Switches
  */
+
+/** The switches of the settings as they come. */
+export const SWITCHES = {
+  noise: true,
+  mirror: true,
+  keys: true,
+  talk: true,
+  soundJoin: false,
+  soundMessage: true,
+  soundHand: true,
+  forget: false,
+};
 
 const KEY = 'trestle.saved';
 const RECENT = 8;

@@ -20,10 +20,12 @@
 //   'devices'     the lists, the chosen ones
 //   'probe'       state.probe: the connection test before the meeting
 //   'stats'       once a second: state.stats
+//   'switches'    state.switches: what the settings turn on and off
 //   'notice'      detail: Notice, an event for eyes and ears that is not a state
 //
 // Sources are named `<id>-a0`, `<id>-v0` (camera), `<id>-v1` (screen). One's own never appear in
 // `sources`: one's own pictures are `self.camera.track` and `self.screen.track`.
+import { SWITCHES } from './saved.js';
 
 /**
  * @typedef {'idle' | 'prejoin' | 'joining' | 'meeting' | 'after'} Page
@@ -114,8 +116,10 @@
  *
  * @typedef {object} View
  * @property {'tile' | 'stage'} mode
+ * @property {'tile' | 'stage'} unpinned  the mode to go back to when the pin is taken off
  * @property {string | null} pinned  name of a source, or 'self'
  * @property {boolean} hideSelf
+ * @property {number} maxHeight  of received pictures, 0 for the best the network allows
  *
  * @typedef {object} Device
  * @property {string} id
@@ -132,7 +136,7 @@
  * @typedef {import('./media/stats.js').Stats} Stats
  *
  * kind: 'joined' | 'left' {id, name} · 'kicked' {name, by} · 'hand' {id, name} · 'moderator' ·
- * 'muted' {by, what: 'audio' | 'video'} · 'device-lost' {name, now} · 'device-found' {name} ·
+ * 'muted' {by, what: 'audio' | 'video'} · 'device-lost' {name, now} · 'device-found' {name, what: 'mic' | 'camera', id} ·
  * 'talking-muted' · 'share-failed' · 'device-problem' {what, problem} · 'action-failed' {what}
  * @typedef {{ kind: string, [detail: string]: any }} Notice
  *
@@ -154,6 +158,7 @@
  * @property {string[]} onStage  sources shown large, as the view told it
  * @property {Devices} devices
  * @property {Map<string, number>} volumes 0 to 100 by person's id; absent is 100
+ * @property {import('./saved.js').Switches} switches
  * @property {Stats | null} stats
  * @property {import('./media/probe.js').Probe | 'running' | null} probe
  */
@@ -180,7 +185,8 @@ function initial() {
     slots: new Map(),
     speaker: { dominant: null, stage: null },
     chat: { messages: [], unread: 0, open: false },
-    view: { mode: 'tile', pinned: null, hideSelf: false },
+    view: { mode: 'tile', unpinned: 'tile', pinned: null, hideSelf: false, maxHeight: 0 },
+    switches: { ...SWITCHES },
     wanted: new Map(),
     onStage: [],
     devices: { mics: [], cameras: [], speakers: [], mic: '', camera: '', speaker: '' },

@@ -30,6 +30,7 @@ export default {
   'f.lead': 'No account and nothing to install. Sound and picture pass only through this server.',
   'f.room': 'Room name',
   'f.go': 'Start or join',
+  'f.example': 'For example, calm-oak-viaduct-27',
   'f.hint': 'Letters of any language, digits and spaces.',
   'f.weak': 'This name is easy to guess. Add a word or two, or lock the room once you are in.',
   'f.strong': 'Hard to guess: only people with the link will find it.',
@@ -118,6 +119,11 @@ export default {
   'p.guest': 'Wait as a guest',
   'p.full': 'The room is full',
   'p.fullD': '{n} people are inside, which is the limit of this server. We try again every 10 seconds.',
+  'p.spkDefault': 'Speaker of this device',
+  'p.micNone': 'No microphone found',
+  'p.refused': 'You cannot enter this room',
+  'p.refusedD': 'The server refused. Ask the person who invited you.',
+  'p.fullRetry': 'We try again every 10 seconds.',
 
   // meeting: controls
   'm.controls': 'Meeting controls',
@@ -184,6 +190,7 @@ export default {
   'm.shareNote': 'You are sharing your screen',
   'm.presents': '{name} is presenting',
   'm.ofShare': '{name}: screen',
+  'm.pages': 'Pages',
 
   // tiles
   't.menu': 'Actions for {name}',
@@ -232,6 +239,13 @@ export default {
   'n.why': 'Why this picture',
   'n.whyBw': 'Your connection allows 360p now; 720p is tried again in a few seconds.',
   'n.copy': 'Copy as text',
+  'n.kbps': '{n} kbit/s',
+  'n.mbps': '{n} Mbit/s',
+  'n.ms': '{n} ms',
+  'n.percent': '{n} %',
+  'n.picture': '{w} × {h}, {fps} fps, {codec}',
+  'n.whySize': '{h} lines are enough for the size it is shown in.',
+  'n.whyLess': 'The network or the sender allows {h} lines now; more is tried again in a few seconds.',
 
   // people
   'u.in': 'In the meeting',
@@ -326,6 +340,7 @@ export default {
   's.lobby': 'Lobby',
   's.lobbyD': 'Moderators let people in one by one.',
   's.note': 'Everything is encrypted on the way to this server. The server itself can see it.',
+  's.isLocked': 'The room has a password now.',
   'r.title': 'Record this meeting',
   'r.d': 'Everyone is told and has to agree or leave. The file stays on this server.',
   'r.video': 'Video and sound',
@@ -364,6 +379,7 @@ export default {
   'k.B': 'Pin: back to automatic',
   'k.alt': 'Reactions',
   'k.space': 'Space',
+  'k.F6': 'Next part of the page',
   'x.like': 'Like',
   'x.clap': 'Applause',
   'x.laugh': 'Laugh',
@@ -425,6 +441,18 @@ export default {
   'z.offline': 'No network on this device',
   'z.lastTry': 'Attempt {n}, next in {s} s',
   'z.now': 'Try now',
+  'z.leftN': { one: '{n} person left', other: '{n} people left' },
+  'z.camBy': '{name} turned your camera off',
+  'z.shareBy': '{name} stopped your screen share',
+  'z.camNew': 'Camera found: {name}',
+  'z.micBusy': 'The microphone is used by another program',
+  'z.camBusy': 'The camera is used by another program',
+  'z.busyD': 'Close that program, or choose another device.',
+  'z.micNone': 'No microphone found',
+  'z.camNone': 'No camera found',
+  'z.noneD': 'Plug one in and it will appear here by itself.',
+  'z.shareFail': 'The screen cannot be shared',
+  'z.failed': 'That did not work. Try again',
 
   // after and error pages
   'e.left': 'You left the meeting',

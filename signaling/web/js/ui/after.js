@@ -1,8 +1,9 @@
 // Pages with one message. The mark is the bridge in the state that fits: whole, open, broken.
-import { rejoin } from '../app.js';
+import { rejoin, tryNow } from '../app.js';
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { store } from '../store.js';
+import { attemptText } from './banner.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const ENDS = 'M16 24 32 66 48 24 58 50M144 24 128 66 112 24 102 50M32 66h26M128 66h-26';
@@ -28,7 +29,7 @@ function mark(kind) {
   return svg;
 }
 
-const home = (cls = '') => h('a', { class: `btn ${cls}`, href: '/' }, t('e.home'));
+const home = () => h('a', { class: 'btn', href: '/' }, t('e.home'));
 /** @param {string} label @param {string} ic @param {() => void} run */
 const primary = (label, ic, run) => h('button',
   { class: 'btn btn--primary', type: 'button', onclick: run }, ic && icon(ic), t(label));
@@ -41,21 +42,46 @@ const primary = (label, ic, run) => h('button',
 function content({ kind, by, reason, minutes }) {
   const { title } = store.state.room;
   switch (kind) {
-    case 'left': return ['whole', t('e.leftD', { room: title, min: t('f.min', { n: minutes }) }), [primary('e.rejoin', '', () => { void rejoin(); }), home()]];
+    case 'left': return ['whole', t('e.leftD', { room: title, min: t('f.min', { n: minutes }) }),
+      [primary('e.rejoin', '', () => { void rejoin(); }), home()]];
     case 'kicked': return ['open', by ? t('e.kickedD', { name: by }) : reason, [home()]];
     case 'destroyed': return ['whole', reason, [home()]];
-    case 'insecure': return ['open', t('e.insecureD'), [h('a', { class: 'btn btn--primary', href: location.href.replace(/^http:/, 'https:') }, icon('lock'), t('e.toHttps'))]];
+    case 'insecure': return ['open', t('e.insecureD'), [h('a', {
+      class: 'btn btn--primary', href: location.href.replace(/^http:/, 'https:'),
+    }, icon('lock'), t('e.toHttps'))]];
     case 'old': return ['open', t('e.oldD'), [home()]];
     default: return ['broken', t('e.crashD'), [primary('e.reload', 'refresh', () => location.reload())]];
   }
+}
+
+/** @param {string} picture @param {HTMLElement} heading @param {...any} rest */
+function pageOf(picture, heading, ...rest) {
+  document.title = `${heading.textContent} · Trestle`;
+  queueMicrotask(() => heading.focus());
+  return h('main', { class: 'after', id: 'main' }, mark(picture), heading, rest);
 }
 
 /** The page; focus goes to its heading. @param {import('../store.js').After} after */
 export function afterPage(after) {
   const [picture, line, buttons] = content(after);
   const heading = h('h1', { tabindex: '-1' }, t(`e.${after.kind}`));
-  document.title = `${heading.textContent} · Trestle`;
-  queueMicrotask(() => heading.focus());
-  return h('main', { class: 'after', id: 'main' }, mark(picture), heading,
-    line && h('p', null, line), h('div', { class: 'after__acts' }, buttons));
+  return pageOf(picture, heading, line && h('p', null, line), h('div', { class: 'after__acts' }, buttons));
+}
+
+/** In the place of a meeting whose server has long been silent; it goes on by itself. */
+export function silentPage() {
+  const heading = h('h1', { tabindex: '-1' });
+  const line = h('p');
+  const attempt = h('p', { class: 'sm num', role: 'status' });
+  const draw = () => {
+    const isOnline = navigator.onLine;
+    heading.textContent = t(isOnline ? 'e.gone' : 'e.net');
+    line.textContent = isOnline ? t('e.goneD', { host: location.host }) : t('e.netD');
+    attempt.textContent = attemptText();
+  };
+  draw();
+  const timer = setInterval(draw, 1000);
+  const el = pageOf('broken', heading, line, attempt,
+    h('div', { class: 'after__acts' }, primary('z.now', 'reconnect', tryNow), home()));
+  return { el, close: () => clearInterval(timer) };
 }

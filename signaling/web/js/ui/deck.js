@@ -1,120 +1,162 @@
 // The bar of controls. The buttons are made once; states change their label, icon and class.
 import * as app from '../app.js';
-import { h, icon, setIcon } from '../dom.js';
+import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { store } from '../store.js';
+import { ctl, inputControl, setControl } from './controls.js';
+import { cameraMenu, micMenu, moreMenu } from './deck-menus.js';
+import { openInvite } from './dialogs.js';
 import { watchControls } from './overflow.js';
 
-/**
- * @typedef {object} Control
- * @property {string} ic
- * @property {string} label
- * @property {string} [key]       shortcut
- * @property {string} [cls]
- * @property {boolean} [pressed]
- * @property {boolean} [busy]
- * @property {boolean} [mark]     a problem
- * @property {number | string} [badge]
- * @property {string} [badgeCls]
- */
-
-/** @param {string} id @param {() => void} run @param {number} [prio] */
-function ctl(id, run, prio) {
-  return h('button', {
-    type: 'button', class: 'ctl', id: `ctl-${id}`, onclick: run,
-    data: { ctl: id, action: id, ...(prio === undefined ? {} : { prio }) },
-  }, icon('more'));
-}
-
-/** Shows a state on a button. @param {HTMLElement} button @param {Control} c */
-export function setControl(button, { ic, label, key, cls = '', pressed, busy, mark, badge, badgeCls = '' }) {
-  setIcon(button, ic);
-  button.className = `ctl ${cls}`;
-  button.setAttribute('aria-label', badge && !badgeCls ? `${label}, ${t('h.unread', { n: badge })}` : label);
-  button.dataset.tip = label;
-  if (key) { button.dataset.key = key; button.setAttribute('aria-keyshortcuts', key); }
-  if (pressed !== undefined) button.setAttribute('aria-pressed', String(pressed));
-  button.toggleAttribute('aria-busy', busy === true);
-  const extra = badge ? String(badge) : mark ? '!' : '';
-  const shown = button.querySelector('.ctl__badge, .ctl__mark');
-  if (!extra) { shown?.remove(); return; }
-  const next = h('span', { class: badge ? `ctl__badge ${badgeCls}` : 'ctl__mark', 'aria-hidden': 'true' }, extra);
-  if (shown) shown.replaceWith(next); else button.append(next);
-}
-
 /** @typedef {{ panel: (which: 'chat' | 'people') => void, open: () => string | null }} DeckActions */
+
+export const toggleShare = () => {
+  void (store.state.self.screen.on ? app.stopScreen() : app.startScreen());
+};
+export const toggleView = () => app.setView(store.state.view.mode === 'tile' ? 'stage' : 'tile');
+export const toggleHand = () => app.raiseHand(store.state.self.hand === null);
+/** A problem is tried again; else it is switched. @param {'mic' | 'camera'} which */
+export function toggleInput(which) {
+  const { on, problem } = store.state.self[which];
+  void (which === 'mic' ? app.setMic : app.setCamera)(problem !== null || !on);
+}
+
+/** The button with the name of the room; it opens the invitation. */
+export function roomButton() {
+  const lock = icon('lock', 'icon--xs');
+  const name = h('span', { class: 'ellipsis' });
+  const el = h('button', { class: 'roombtn', type: 'button', 'aria-haspopup': 'dialog', onclick: openInvite },
+    icon('logo', 'roombtn__logo'), name, lock);
+  const update = () => {
+    const { title, locked } = store.state.room;
+    name.textContent = title;
+    lock.toggleAttribute('hidden', !locked);
+    el.setAttribute('aria-label', `${t('m.info')}: ${title}${locked ? `, ${t('m.locked')}` : ''}`);
+  };
+  update();
+  return { el, update };
+}
+
+/** Hours, minutes and seconds of the stay. @param {number} since */
+function clock(since) {
+  const seconds = since ? Math.max(0, Math.floor((Date.now() - since) / 1000)) : 0;
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const tail = `${String(minutes).padStart(hours ? 2 : 1, '0')}:${String(seconds % 60).padStart(2, '0')}`;
+  return hours ? `${hours}:${tail}` : tail;
+}
 
 export class Deck {
   /** @param {DeckActions} actions */
   constructor(actions) {
     this.actions = actions;
-    const { state } = store;
+    /** @type {Set<string>} controls that have no room */
+    this.hidden = new Set();
+    /** @param {MouseEvent} e */
+    const anchor = (e) => /** @type {HTMLElement} */ (e.currentTarget);
     this.buttons = {
-      mic: ctl('mic', () => app.setMic(!state.self.mic.on), 0),
-      camera: ctl('camera', () => app.setCamera(!state.self.camera.on), 0),
-      share: ctl('share', () => (state.self.screen.on ? app.stopScreen() : app.startScreen()), 4),
-      hand: ctl('hand', () => app.raiseHand(state.self.hand === null), 2),
-      leave: ctl('leave', () => app.leave(), 0),
-      view: ctl('view', () => app.setView(state.view.mode === 'tile' ? 'stage' : 'tile'), 7),
-      people: ctl('people', () => actions.panel('people'), 5),
-      chat: ctl('chat', () => actions.panel('chat'), 1),
+      mic: ctl('mic', () => toggleInput('mic')),
+      micMenu: ctl('mic-menu', (e) => micMenu(anchor(e)), { popup: true }),
+      cam: ctl('cam', () => toggleInput('camera')),
+      camMenu: ctl('cam-menu', (e) => cameraMenu(anchor(e)), { popup: true }),
+      share: ctl('share', toggleShare, { prio: 4 }),
+      hand: ctl('hand', toggleHand, { prio: 2 }),
+      leave: ctl('leave', () => app.leave(), { prio: 0 }),
+      view: ctl('view', toggleView, { prio: 7 }),
+      people: ctl('people', () => actions.panel('people'), { prio: 5 }),
+      chat: ctl('chat', () => actions.panel('chat'), { prio: 1 }),
+      more: ctl('more', (e) => moreMenu(anchor(e), this.hidden, (id) => this.control(id)), { popup: true }),
     };
     const b = this.buttons;
-    this.el = h('section', { class: 'deck', id: 'deck', tabindex: '-1', 'aria-label': t('m.controls') },
-      h('div', { class: 'deck__info' },
-        h('span', { class: 'roombtn' }, icon('logo', 'roombtn__logo'),
-          h('span', { class: 'ellipsis' }, state.room.title))),
-      h('div', { class: 'deck__mid' }, b.mic, b.camera, h('span', { class: 'gap' }), b.share, b.hand,
-        h('span', { class: 'gap' }), b.leave),
-      h('div', { class: 'deck__end' }, b.view, b.people, b.chat));
-    this.ends = ['self', 'chat', 'people', 'view'].map((topic) => store.on(topic, () => this.update()));
+    b.hand.toggleAttribute('data-hot', true);
+    /** @param {string} id @param {HTMLElement} main @param {HTMLElement} options */
+    const split = (id, main, options) => h('span', { class: 'split', data: { ctl: `${id}-split`, prio: 0 } }, main, options);
+    this.room = roomButton();
+    this.clock = h('span', { class: 'muted num sm', role: 'timer', 'aria-live': 'off' });
+    this.el = h('section', { class: 'deck', id: 'deck', tabindex: '-1' },
+      h('div', { class: 'deck__info' }, this.room.el, this.clock),
+      h('div', { class: 'deck__mid' }, split('mic', b.mic, b.micMenu), split('cam', b.cam, b.camMenu),
+        h('span', { class: 'gap' }), b.share, b.hand, h('span', { class: 'gap' }), b.leave),
+      h('div', { class: 'deck__end' }, b.view, b.people, b.chat, b.more));
+    this.ends = ['self', 'chat', 'people', 'view', 'room', 'connection']
+      .map((topic) => store.on(topic, () => this.update()));
+    const timer = setInterval(() => this.tick(), 1000);
+    this.ends.push(() => { clearInterval(timer); return true; });
     this.update();
   }
 
   /** After it is in the document. */
   watch() {
-    watchControls(this.el, (shown) => {
-      for (const [id, button] of Object.entries(this.buttons)) button.hidden = !shown.has(id);
+    /** @type {Record<string, HTMLElement>} */
+    const buttons = this.buttons;
+    watchControls(this.el, (shown, isPhone) => {
+      for (const id of ['share', 'hand', 'view', 'people', 'chat']) {
+        const button = buttons[id];
+        if (button) button.hidden = !shown.has(id);
+        if (shown.has(id)) this.hidden.delete(id); else this.hidden.add(id);
+      }
+      this.buttons.micMenu.hidden = isPhone;
+      this.buttons.camMenu.hidden = isPhone;
     });
   }
 
   close() { for (const end of this.ends) end(); }
 
+  tick() {
+    if (!document.hidden) this.clock.textContent = clock(store.state.room.since);
+  }
+
+  /** A control as an item of More. @param {string} id */
+  control(id) {
+    const { self, view, people, chat } = store.state;
+    const isTile = view.mode === 'tile';
+    const all = {
+      share: {
+        ic: self.screen.on ? 'stop-screen' : 'screen', key: 'D', run: toggleShare,
+        label: t(self.screen.on ? 'm.unshare' : 'm.share'),
+      },
+      hand: {
+        ic: self.hand === null ? 'hand' : 'hand-raised', key: 'R', run: toggleHand,
+        label: t(self.hand === null ? 'm.hand' : 'm.unhand'),
+      },
+      view: {
+        ic: isTile ? 'stage' : 'tile', key: 'W', run: toggleView, label: t(isTile ? 'm.toStage' : 'm.toTile'),
+      },
+      people: {
+        ic: 'people', key: 'P', run: () => this.actions.panel('people'),
+        label: `${t('m.people')}, ${people.size + 1}`,
+      },
+      chat: {
+        ic: 'chat', key: 'C', run: () => this.actions.panel('chat'),
+        label: chat.unread ? `${t('m.chat')}, ${t('h.unread', { n: chat.unread })}` : t('m.chat'),
+      },
+    };
+    return all[/** @type {keyof typeof all} */ (id)];
+  }
+
   update() {
     const { self, people, chat, view } = store.state;
-    const { mic, camera, screen } = self;
     const b = this.buttons;
-    setControl(b.mic, {
-      ic: mic.on ? 'mic' : 'mic-off', key: 'M', label: t(mic.on ? 'm.mute' : 'm.unmute'),
-      cls: mic.problem ? 'is-problem' : mic.on ? '' : 'is-off', busy: mic.busy, mark: mic.problem !== null,
-    });
-    setControl(b.camera, {
-      ic: camera.on ? 'camera' : 'camera-off', key: 'V', label: t(camera.on ? 'm.camOff' : 'm.camOn'),
-      cls: camera.problem ? 'is-problem' : camera.on ? '' : 'is-off', busy: camera.busy,
-      mark: camera.problem !== null,
-    });
-    setControl(b.share, {
-      ic: screen.on ? 'stop-screen' : 'screen', key: 'D', cls: screen.on ? 'is-on' : '',
-      label: t(screen.on ? 'm.unshare' : 'm.share'),
-    });
-    const isUp = self.hand !== null;
-    b.hand.toggleAttribute('data-hot', true);
-    setControl(b.hand, {
-      ic: isUp ? 'hand-raised' : 'hand', key: 'R', label: t(isUp ? 'm.unhand' : 'm.hand'), pressed: isUp,
-    });
+    this.el.setAttribute('aria-label', t('m.controls'));
+    this.room.update();
+    this.tick();
+    const mic = inputControl('mic');
+    const camera = inputControl('camera');
+    setControl(b.mic, mic);
+    setControl(b.micMenu, { ic: 'chevron-up', label: t('m.micOpts'), cls: mic.cls ?? '' });
+    setControl(b.cam, camera);
+    setControl(b.camMenu, { ic: view.hideSelf ? 'eye-off' : 'chevron-up', label: t('m.camOpts'), cls: camera.cls ?? '' });
+    setControl(b.share, { ...this.control('share'), cls: self.screen.on ? 'is-on' : '' });
+    setControl(b.hand, { ...this.control('hand'), pressed: self.hand !== null });
     setControl(b.leave, { ic: 'leave', label: t('m.leave'), cls: 'ctl--leave' });
-    const isTile = view.mode === 'tile';
-    setControl(b.view, {
-      ic: isTile ? 'stage' : 'tile', key: 'W', label: t(isTile ? 'm.toStage' : 'm.toTile'),
-    });
-    const count = people.size + 1;
+    setControl(b.view, this.control('view'));
     setControl(b.people, {
-      ic: 'people', key: 'P', label: `${t('m.people')}, ${count}`, badge: count,
-      badgeCls: 'ctl__badge--count', pressed: this.actions.open() === 'people',
+      ...this.control('people'), badge: people.size + 1, badgeCls: 'ctl__badge--count',
+      pressed: this.actions.open() === 'people',
     });
     setControl(b.chat, {
       ic: 'chat', key: 'C', label: t('m.chat'), pressed: this.actions.open() === 'chat',
       badge: chat.unread > 9 ? '9+' : chat.unread,
     });
+    setControl(b.more, { ic: 'more', label: t('m.more'), cls: 'ctl--more' });
   }
 }

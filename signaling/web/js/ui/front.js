@@ -1,9 +1,9 @@
 // Front page. Room name, suggestions, recent rooms, the two walkers on the bridge.
 import { roomNode } from '../config.js';
-import { $, h, icon } from '../dom.js';
+import { $, h, icon, setIcon } from '../dom.js';
 import { applyStrings, getLang, setLang, t } from '../i18n.js';
 import { load, save } from '../saved.js';
-import { item, menu } from './menus.js';
+import { choices, menu } from './menus.js';
 import { openPop, tooltips } from './popover.js';
 import { nameStrength, randomName } from './random-name.js';
 
@@ -100,7 +100,7 @@ function draw() {
   drawSuggestions();
   drawRecent();
   check();
-  input.placeholder = names[0] ?? '';
+  input.placeholder = t('f.example');
   $('#langname').textContent = LANGUAGES[getLang()];
 }
 
@@ -116,18 +116,24 @@ function go(e) {
 
 /** @param {MouseEvent} e */
 function languageMenu(e) {
-  openPop(menu(t('c.language'), Object.entries(LANGUAGES).map(([code, label]) => item({
-    label, role: 'menuitemradio', checked: getLang() === code, onclick: () => setLang(code),
-  }))), /** @type {HTMLElement} */ (e.currentTarget), { side: 'bottom', align: 'end', once: true });
+  const options = Object.entries(LANGUAGES).map(([id, label]) => ({ id, label }));
+  openPop(menu(t('c.language'), choices(options, getLang(), setLang)),
+    /** @type {HTMLElement} */ (e.currentTarget), { side: 'bottom', align: 'end', once: true });
+}
+
+/** @returns {{ get: () => string, set: (name: string) => void }} as boot.js has it */
+const theme = () => /** @type {any} */ (window).trestleTheme;
+
+function drawTheme() {
+  setIcon($('#theme'), { light: 'sun', dark: 'moon' }[theme().get()] ?? 'contrast');
 }
 
 /** @param {MouseEvent} e */
 function themeMenu(e) {
-  const theme = /** @type {any} */ (window).trestleTheme;
-  openPop(menu(t('theme.label'), ['auto', 'light', 'dark'].map((name) => item({
-    label: t(`theme.${name}`), role: 'menuitemradio', checked: theme.get() === name,
-    onclick: () => theme.set(name),
-  }))), /** @type {HTMLElement} */ (e.currentTarget), { side: 'bottom', align: 'end', once: true });
+  const options = ['auto', 'light', 'dark'].map((id) => ({ id, label: t(`theme.${id}`) }));
+  const choose = (/** @type {string} */ id) => { theme().set(id); drawTheme(); };
+  openPop(menu(t('theme.label'), choices(options, theme().get(), choose)),
+    /** @type {HTMLElement} */ (e.currentTarget), { side: 'bottom', align: 'end', once: true });
 }
 
 $('#form').addEventListener('submit', go);
@@ -136,4 +142,6 @@ $('#lang').addEventListener('click', languageMenu);
 $('#theme').addEventListener('click', themeMenu);
 document.addEventListener('langchange', draw);
 draw();
+drawTheme();
 tooltips();
+if (matchMedia('(pointer: fine)').matches) input.focus();

@@ -12,32 +12,41 @@ import { rove } from './popover.js';
  * @property {boolean} [checked]
  * @property {string} [role]
  * @property {string | null} [sub]  second line
- * @property {boolean} [disabled]
  */
 
-/** @param {Item} of */
-export function item({ ic, label, key, onclick, danger, checked, role = 'menuitem', sub, disabled }) {
+/**
+ * The menu closes before what was chosen is done, so that a dialog gives the focus back to the
+ * button that opened the menu. A check box leaves it open.
+ * @param {Item} of
+ */
+export function item({ ic, label, key, onclick, danger, checked, role = 'menuitem', sub }) {
   const isCheck = checked !== undefined;
+  const isBox = isCheck && role === 'menuitem';
+  const choose = (/** @type {MouseEvent} */ e) => {
+    const button = /** @type {HTMLElement} */ (e.currentTarget);
+    if (isBox) button.setAttribute('aria-checked', String(button.getAttribute('aria-checked') !== 'true'));
+    else /** @type {HTMLElement | null} */ (button.closest('[popover]'))?.hidePopover();
+    onclick?.();
+  };
   return h('button', {
     type: 'button',
     class: `menu__item ${danger ? 'menu__item--danger' : ''}`,
-    role: isCheck && role === 'menuitem' ? 'menuitemcheckbox' : role,
+    role: isBox ? 'menuitemcheckbox' : role,
     'aria-checked': isCheck ? String(checked) : null,
-    'aria-disabled': disabled ? 'true' : null,
-    onclick: () => { if (!disabled) onclick?.(); },
+    onclick: choose,
   }, ic && icon(ic), h('span', null, label, sub && h('small', null, sub)),
   isCheck && icon('check', 'icon--check'),
   key && h('span', { class: 'menu__key', 'aria-hidden': 'true' }, key));
 }
 
-/** Closes the pop-over when one of its plain or radio items is chosen. @param {HTMLElement} pop @param {HTMLElement} items */
-function closeOnChoice(pop, items) {
-  items.addEventListener('click', (e) => {
-    const chosen = /** @type {Element} */ (e.target)
-      .closest('[role="menuitem"]:not([aria-disabled="true"]), [role="menuitemradio"]');
-    if (chosen) pop.hidePopover();
-  });
-}
+/**
+ * Items of which one is chosen.
+ * @template {{ id: string, label: string }} T
+ * @param {T[]} options @param {string} chosen @param {(id: string) => void} choose
+ */
+export const choices = (options, chosen, choose) => options.map(({ id, label }) => item({
+  label, role: 'menuitemradio', checked: id === chosen, onclick: () => choose(id),
+}));
 
 /** @param {string} label @param {...any} kids */
 export function menu(label, ...kids) {
@@ -45,7 +54,6 @@ export function menu(label, ...kids) {
     class: 'pop pop--sheet menu', popover: 'auto', role: 'menu', 'aria-label': label,
   }, kids);
   rove(m);
-  closeOnChoice(m, m);
   return m;
 }
 
@@ -60,6 +68,5 @@ export function popMenu(label, before, ...kids) {
     class: 'pop pop--sheet menu', popover: 'auto', role: 'dialog', 'aria-label': label,
   }, before, h('hr'), m);
   rove(m);
-  closeOnChoice(pop, m);
   return pop;
 }

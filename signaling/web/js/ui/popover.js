@@ -65,7 +65,6 @@ export function rove(root, sel = '[role^="menuitem"], [role="tab"]') {
 export function tooltips(root = document) {
   const tip = document.createElement('div');
   tip.className = 'tip'; tip.setAttribute('popover', 'manual'); tip.setAttribute('aria-hidden', 'true');
-  document.body.append(tip);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   /** @type {HTMLElement | null} */
@@ -77,6 +76,8 @@ export function tooltips(root = document) {
     if (!label || el.getAttribute('aria-expanded') === 'true') return;
     tip.replaceChildren(label);
     if (el.dataset.key) { const k = document.createElement('kbd'); k.textContent = el.dataset.key; tip.append(k); }
+    if (!el.isConnected) return;
+    if (!tip.isConnected) document.body.append(tip); // a new page may have taken the place of the old one
     tip.showPopover(); place(tip, el);
   };
   /** @param {PointerEvent} e */

@@ -1,105 +1,80 @@
 // The page of a room: before, in and after the meeting are states of it, so nothing reloads.
 import * as app from '../app.js';
-import { h, icon, truss } from '../dom.js';
+import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { store } from '../store.js';
-import { afterPage } from './after.js';
-import { startAudio, unblockAudio } from './audio.js';
-import { chatPanel } from './chat.js';
-import { Deck } from './deck.js';
-import { peoplePanel } from './people.js';
+import { afterPage, silentPage } from './after.js';
+import { startAudio } from './audio.js';
+import { lossOf } from './banner.js';
+import { MeetingPage } from './meeting-page.js';
 import { tooltips } from './popover.js';
-import { Prejoin, focusName } from './prejoin.js';
-import { Stage } from './stage.js';
+import { Prejoin } from './prejoin.js';
+import { openSettings } from './settings.js';
 
-/** @typedef {{ body: HTMLElement, foot: HTMLElement | null, focus: () => void, close: () => void }} PanelContent */
+/** @type {{ close: () => void, redraw?: () => void } | null} */
+let page = null;
+/** What is in the document. @type {'' | 'before' | 'meeting' | 'silent' | 'after'} */
+let shown = '';
 
-class MeetingPage {
-  constructor() {
-    /** @type {'chat' | 'people' | null} */
-    this.open = null;
-    /** @type {PanelContent | null} */
-    this.content = null;
-    this.panel = h('aside', { class: 'panel', id: 'panel', hidden: true });
-    this.banner = h('div', { class: 'banner', role: 'status', hidden: true });
-    this.stage = new Stage({ pin: ({ source }) => app.pin(store.state.view.pinned === source ? null : source) });
-    this.deck = new Deck({ panel: (which) => this.toggle(which), open: () => this.open });
-    this.ends = [store.on('connection', () => this.drawBanner())];
-    document.body.className = 'meet';
-    document.body.replaceChildren(
-      h('a', { class: 'skip', href: '#deck' }, t('c.skip')), this.banner, this.stage.el, this.panel,
-      this.deck.el, h('div', { class: 'vh', role: 'status', 'aria-live': 'polite', id: 'say' }),
-      h('div', { class: 'vh', role: 'alert', id: 'alert' }));
-    this.deck.watch();
-    this.drawBanner();
-  }
+function wanted() {
+  const { page: now, connection } = store.state;
+  if (now === 'after') return 'after';
+  if (now !== 'meeting') return 'before';
+  return lossOf(connection, Date.now(), navigator.onLine) === 'silent' ? 'silent' : 'meeting';
+}
 
-  close() {
-    this.stage.close();
-    this.deck.close();
-    this.content?.close();
-    for (const end of this.ends) end();
-    app.openChat(false);
-  }
+/** @param {boolean} hasSettings */
+const top = (hasSettings) => h('header', { class: 'top' },
+  h('a', { class: 'brand', href: '/' }, icon('logo'), 'Trestle'),
+  hasSettings && h('button', {
+    class: 'ibtn', type: 'button', 'aria-label': t('c.settings'), 'aria-haspopup': 'dialog',
+    onclick: () => openSettings(),
+  }, icon('gear')));
 
-  drawBanner() {
-    const { state } = store.state.connection;
-    const isLost = state === 'reconnecting';
-    this.banner.hidden = !isLost;
-    document.body.classList.toggle('is-dim', isLost);
-    if (isLost && !this.banner.firstChild) {
-      this.banner.replaceChildren(truss('truss--sm'), `${t('z.rejoin')} ${t('z.rejoinD')}`);
-    }
-  }
+/** @param {HTMLElement} main @param {boolean} hasSettings */
+function put(main, hasSettings) {
+  document.body.className = 'page';
+  document.body.replaceChildren(top(hasSettings), main);
+}
 
-  /** @param {'chat' | 'people'} which */
-  toggle(which) {
-    this.content?.close();
-    this.content = null;
-    this.open = this.open === which ? null : which;
-    this.panel.hidden = this.open === null;
-    app.openChat(this.open === 'chat');
-    this.deck.update();
-    if (!this.open) { this.panel.replaceChildren(); return; }
-    const content = this.open === 'chat' ? chatPanel() : peoplePanel();
-    this.content = content;
-    const title = t(`m.${this.open}`);
-    this.panel.setAttribute('aria-label', title);
-    this.panel.replaceChildren(
-      h('div', { class: 'panel__head' }, h('h2', null, title),
-        h('button', { class: 'ibtn', type: 'button', 'aria-label': t('c.close'), onclick: () => this.toggle(which) }, icon('close'))),
-      h('div', { class: 'panel__body', id: 'panelbody', tabindex: '0' }, content.body),
-      content.foot ?? '');
-    content.focus();
+function draw() {
+  page?.close();
+  page = null;
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+  const { after } = store.state;
+  if (shown === 'meeting') page = new MeetingPage();
+  else if (shown === 'silent') {
+    const silent = silentPage();
+    page = silent;
+    put(silent.el, false);
+  } else if (shown === 'after' && after) put(afterPage(after), false);
+  else {
+    const before = new Prejoin();
+    page = before;
+    put(before.el, true);
+    before.focus();
   }
 }
 
-/** @type {Prejoin | MeetingPage | null} */
-let page = null;
-/** What is in the document: 'before', 'meeting' or 'after'. */
-let shown = '';
-
 function show() {
-  const { page: wanted, after } = store.state;
-  const next = wanted === 'meeting' ? 'meeting' : wanted === 'after' ? 'after' : 'before';
+  const next = wanted();
   if (next === shown && next !== 'after') return;
   shown = next;
-  page?.close();
-  page = null;
-  if (next === 'meeting') { page = new MeetingPage(); return; }
-  document.body.className = 'page';
-  const top = h('header', { class: 'top' },
-    h('a', { class: 'brand', href: '/' }, icon('logo'), 'Trestle'));
-  if (after) { document.body.replaceChildren(top, afterPage(after)); return; }
-  page = new Prejoin();
-  document.body.replaceChildren(top, page.el);
-  focusName();
+  try { draw(); } catch (e) {
+    console.error(e);
+    app.leave();
+    put(afterPage({ kind: 'crash', by: '', reason: '', minutes: 0 }), false);
+  }
+}
+
+function role() {
+  document.documentElement.dataset.role = store.state.self.isModerator ? 'moderator' : 'participant';
 }
 
 store.on('page', show);
-store.on('self', () => {
-  document.documentElement.dataset.role = store.state.self.isModerator ? 'moderator' : 'participant';
-});
-startAudio(() => addEventListener('pointerdown', unblockAudio, { once: true }));
+store.on('self', role);
+setInterval(show, 1000);
+document.addEventListener('langchange', () => { if (page?.redraw) page.redraw(); else draw(); });
+startAudio(() => store.notify({ kind: 'sound-blocked' }));
 app.start();
 tooltips();

@@ -53,7 +53,7 @@ export function moveBars(bars, level) {
  * What a tile shows at the moment.
  * @typedef {object} Face
  * @property {string} name
- * @property {MediaStreamTrack | null} track  only when a picture is to be seen
+ * @property {MediaStreamTrack | null} track  of its slot, also while there is no picture
  * @property {'' | 'lost' | 'paused'} message
  * @property {boolean} muted
  * @property {boolean} cameraOff
@@ -77,12 +77,15 @@ export class Tile {
     this.track = null;
     this.video = h('video', { autoplay: true, playsinline: true, 'aria-hidden': 'true' });
     this.video.muted = true;
+    this.isOff = true;
+    for (const event of ['loadeddata', 'emptied']) {
+      this.video.addEventListener(event, () => this.drawPicture());
+    }
     this.media = h('div', { class: 'tile__media' }, this.video);
     this.off = h('div', { class: 'tile__off' }, avatar(this.person()));
     this.message = h('div', { class: 'tile__msg', hidden: true });
     this.badges = h('div', { class: 'tile__badges' });
     this.quality = h('span', { class: 'tile__q', 'aria-hidden': 'true', hidden: true }, icon('signal-2'));
-    this.mark = h('span', { hidden: true });
     this.label = h('span');
     this.bars = levelBars();
     this.bars.hidden = true;
@@ -92,13 +95,15 @@ export class Tile {
     this.el = h('li', {
       class: `tile hue-${hue(id)}`, data: { id, source }, tabindex: '-1',
       ondblclick: () => actions.pin?.(this),
+      onclick: (/** @type {PointerEvent} */ e) => this.tap(e),
+      oncontextmenu: (/** @type {PointerEvent} */ e) => this.longPress(e),
     }, this.media, this.off, this.message, this.badges, this.quality,
     h('div', { class: 'tile__label', 'aria-hidden': 'true' },
       kind === 'screen' ? icon('screen') : [this.micOff, this.bars], this.label, this.pinMark),
     this.acts);
+    this.setStop(false);
     this.el.classList.toggle('is-self', kind === 'self');
     this.el.classList.toggle('is-share', kind === 'screen');
-    this.message.className = 'tile__msg';
     this.lastMessage = '';
     this.update();
   }
@@ -139,8 +144,8 @@ export class Tile {
     if (this.kind === 'self') {
       const { camera, mic, name } = state.self;
       return {
-        name: name ? `${name} (${t('c.you')})` : t('c.you'), track: camera.on ? camera.track : null,
-        message: '', muted: !mic.on, cameraOff: !camera.on, place, bars: state.stats?.bars ?? 4, pinned,
+        name: name ? `${name} (${t('c.you')})` : t('c.you'), track: camera.track, message: '',
+        muted: !mic.on, cameraOff: !camera.on, place, bars: state.stats?.bars ?? 4, pinned,
       };
     }
     const other = state.people.get(this.id);
@@ -148,7 +153,7 @@ export class Tile {
     const isOff = !camera || camera.muted;
     return {
       name: nameOf(person),
-      track: isOff ? null : camera.track,
+      track: camera?.track ?? null,
       message: other?.interrupted ? 'lost' : camera && isPaused(state, camera) ? 'paused' : '',
       muted: other?.audioMuted ?? false,
       cameraOff: isOff,
@@ -162,10 +167,13 @@ export class Tile {
   update() {
     const face = this.face();
     this.setTrack(face.track);
+    this.isOff = face.cameraOff || !face.track;
+    this.drawPicture();
     this.label.textContent = face.name;
-    this.micOff.style.display = face.muted ? '' : 'none';
-    this.pinMark.style.display = face.pinned ? '' : 'none';
+    this.micOff.toggleAttribute('hidden', !face.muted);
+    this.pinMark.toggleAttribute('hidden', !face.pinned);
     this.el.classList.toggle('is-pinned', face.pinned);
+    this.el.classList.toggle('is-plain', this.kind === 'self' && !store.state.switches.mirror);
     this.el.setAttribute('aria-label', this.spoken(face));
     this.showMessage(face.message);
     const place = String(face.place || '');
@@ -228,11 +236,37 @@ export class Tile {
 
   /** @param {MediaStreamTrack | null} track */
   setTrack(track) {
-    this.off.hidden = track !== null;
-    this.media.hidden = track === null;
     if (track === this.track) return;
     this.track = track;
     this.video.srcObject = track ? new MediaStream([track]) : null;
+  }
+
+  /** The face of a camera that is off stays until the first frame is there. */
+  drawPicture() {
+    const isSeen = !this.isOff && this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+    this.el.classList.toggle('is-off', !isSeen);
+    this.off.hidden = isSeen;
+  }
+
+  /** A finger has no hover: it shows the buttons by a tap. @param {PointerEvent} e */
+  tap(e) {
+    if (e.pointerType !== 'touch' || /** @type {Element} */ (e.target).closest('button')) return;
+    const isOpen = this.el.classList.contains('is-open');
+    for (const el of document.querySelectorAll('.tile.is-open')) el.classList.remove('is-open');
+    this.el.classList.toggle('is-open', !isOpen);
+  }
+
+  /** @param {PointerEvent} e */
+  longPress(e) {
+    if (e.pointerType !== 'touch' || !this.menuButton) return;
+    e.preventDefault();
+    this.menuButton.click();
+  }
+
+  /** Its buttons are stops of Tab only while the tile is the one in the list that is. @param {boolean} isStop */
+  setStop(isStop) {
+    this.el.tabIndex = isStop ? 0 : -1;
+    for (const button of this.acts.querySelectorAll('button')) button.tabIndex = isStop ? 0 : -1;
   }
 
   /** Ring and bars, up to ten times a second. */
