@@ -7,7 +7,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    missing_docs,
     reason = "a bench may fail as a test does, and reads the clock around each pass"
 )]
 

@@ -33,6 +33,7 @@ impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
         self.places.len() - self.free.len()
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,5 +1,11 @@
 //! Brings transports up in every constellation, and lets them go in every way.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::time::Duration;
 
 use bridge_core::event::TransportFailure;

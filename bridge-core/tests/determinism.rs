@@ -1,5 +1,11 @@
 //! Gives the same bytes at the same times for the same seed, and others for another.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::time::Duration;
 
 use bridge_core::sim::{Camera, Link, PeerOptions, Settings, Simulation};

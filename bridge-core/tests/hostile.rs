@@ -1,5 +1,10 @@
 //! Meets bytes and participants that mean harm: nothing panics, nothing grows, the meeting goes on.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -64,10 +69,8 @@ fn random_bytes_from_strangers_change_nothing() {
         if let (Some(first), true) = (bytes.first_mut(), round % 2 == 0) {
             *first = [0, 1, 22, 128, 144][dice.below(5)];
         }
-        let from = SocketAddr::from((
-            [192, 0, dice.byte(), dice.byte()],
-            1 + round as u16 % 60_000,
-        ));
+        let port = u16::try_from(1 + round % 60_000).unwrap();
+        let from = SocketAddr::from(([192, 0, dice.byte(), dice.byte()], port));
         sim.inject(from, &bytes);
     }
     goes_on(&mut sim, nodes);

@@ -1,5 +1,10 @@
 //! Recovers from loss on the way to the bridge and from it: by retransmission, else by keyframes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::time::Duration;
 
 use bridge_core::sim::{Link, PeerOptions, Settings, Simulation};

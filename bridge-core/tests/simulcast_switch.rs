@@ -1,5 +1,10 @@
 //! Switches between simulcast encodings on wishes and bandwidth, at keyframes, without a seam.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::time::Duration;
 
 use bridge_core::sim::{Camera, Link, NodeId, PeerOptions, Settings, Simulation, StreamReport};

@@ -1,5 +1,10 @@
 //! Tells who speaks, and shows speakers first when not all can be shown.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::time::Duration;
 
 use bridge_core::sim::{Link, NodeId, PeerOptions, Settings, Simulation};

@@ -1,5 +1,10 @@
 //! Lets nothing in twice, and nothing that was tampered with, whatever comes how often.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail as a test does"
+)]
+
 use core::time::Duration;
 
 use bridge_core::sim::{Link, NodeId, PeerOptions, Settings, Simulation};

@@ -181,7 +181,7 @@ mod tests {
         for _ in 0..2_000 {
             let key = key(random.u32() % 50);
             let at = Time::from_millis(1 + u64::from(random.u32() % 1_000));
-            if random.u32() % 4 == 0 {
+            if random.u32().is_multiple_of(4) {
                 deadlines.set(key, None);
                 model.remove(&key);
             } else {

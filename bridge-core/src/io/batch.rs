@@ -84,7 +84,7 @@ impl Batch {
         runs: [Run; K],
     ) -> Option<[&mut [u8]; K]> {
         let bytes: usize = runs.iter().map(|run| run.total).sum();
-        let messages: usize = runs.iter().map(|run| messages_of(run)).sum();
+        let messages: usize = runs.iter().map(messages_of).sum();
         if !self.has_room(bytes, messages) {
             self.send(socket);
         }

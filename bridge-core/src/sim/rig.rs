@@ -72,10 +72,8 @@ impl Rig {
             profile,
             ..PeerOptions::default()
         };
-        let publisher = PeerOptions {
-            camera: Some(camera.clone()),
-            ..watcher.clone()
-        };
+        let mut publisher = watcher.clone();
+        publisher.camera = Some(camera.clone());
         let link = Link {
             delay: Duration::from_micros(10),
             ..Link::default()

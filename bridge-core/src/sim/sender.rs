@@ -31,6 +31,8 @@ const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
 /// Bytes of a synthetic Opus packet: 32 kbit/s.
 const AUDIO_BYTES: usize = 80;
 
+const _: () = assert!(LABEL_BYTES <= AUDIO_BYTES);
+
 /// Packets kept of a stream, to be sent again.
 const KEPT: usize = 600;
 
@@ -255,7 +257,6 @@ impl Microphone {
         self.count += 1;
         let mut payload = [0x33; AUDIO_BYTES];
         label.write(&mut payload);
-        debug_assert!(LABEL_BYTES <= AUDIO_BYTES);
         let level = [0x80 | self.spoken_level()];
         let number = next_number(transport_sequence);
         let elements = [

@@ -28,7 +28,7 @@ impl Receiver {
 
     /// Appends what waits at the socket, one datagram at a time; `WouldBlock` when none does.
     #[expect(
-        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
         reason = "the batched twin keeps its arrays in itself"
     )]
     pub(crate) fn receive(
@@ -78,7 +78,7 @@ impl Sender {
 
     /// Sends the first message.
     #[expect(
-        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
         reason = "the batched twin keeps its arrays in itself"
     )]
     pub(crate) fn send(
@@ -129,4 +129,38 @@ pub(super) fn send_one(
 
 fn speaks_ipv6(socket: &UdpSocket) -> bool {
     socket.local_addr().is_ok_and(|address| address.is_ipv6())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_goes_out_and_comes_in_without_batches() {
+        let [one, other] =
+            [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+        let mut receiver = Receiver::new(&other);
+        let (mut pool, mut arrivals) = (Pool::new(4), Vec::new());
+        let nothing = receiver.receive(&other, &mut pool, &mut arrivals);
+        assert_eq!(nothing.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let message = Message {
+            path: Path {
+                remote: other.local_addr().unwrap(),
+                local: None,
+            },
+            start: 1,
+            segment: 3,
+            total: 3,
+        };
+        let mut sender = Sender::new(&one);
+        assert!(!sender.segments());
+        assert_eq!(sender.send(&one, b"xabcx", &[message]).unwrap(), 1);
+        assert_eq!(
+            receiver.receive(&other, &mut pool, &mut arrivals).unwrap(),
+            1
+        );
+        assert_eq!(arrivals[0].packet.bytes(), b"abc");
+        assert_eq!(arrivals[0].path.remote, one.local_addr().unwrap());
+        assert!(!arrivals[0].cut);
+    }
 }
