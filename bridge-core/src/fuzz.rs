@@ -25,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("ice", fuzz_ice),
     ("dtls", fuzz_dtls),
     ("egress", fuzz_egress),
+    ("engine", fuzz_engine),
 ];
 
 /// An RTP header is read, changed in place, and read again with the same shape.
@@ -189,4 +190,9 @@ pub fn fuzz_dtls(data: &[u8]) {
 /// with two under one number.
 pub fn fuzz_egress(data: &[u8]) {
     crate::egress::storm::run(data);
+}
+
+/// The whole engine takes timed inputs.
+pub fn fuzz_engine(data: &[u8]) {
+    crate::engine::fuzz::engine(data);
 }

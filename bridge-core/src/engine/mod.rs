@@ -13,6 +13,9 @@ mod endpoint;
 
 mod forward;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod fuzz;
+
 mod rate;
 
 mod receive;
