@@ -4,26 +4,11 @@ import { h, icon, truss } from '../dom.js';
 import { t } from '../i18n.js';
 import { store } from '../store.js';
 import { alarm, say } from './announce.js';
+import { lossOf } from './loss.js';
 
-const QUIET = 2000;
-const COUNTS_AFTER = 30_000;
 const BACK_FOR = 3000;
-/** After this the meeting gives way to a page that says so; it goes on trying. */
-export const SILENT_AFTER = 5 * 60_000;
 
-/**
- * @typedef {'none' | 'lost' | 'counting' | 'offline' | 'silent'} Loss
- *
- * What there is to say about a connection.
- * @param {import('../store.js').Connection} connection @param {number} now @param {boolean} isOnline
- * @returns {Loss}
- */
-export function lossOf({ state, since }, now, isOnline) {
-  if (state !== 'reconnecting' || now - since < QUIET) return 'none';
-  if (now - since >= SILENT_AFTER) return 'silent';
-  if (!isOnline) return 'offline';
-  return now - since >= COUNTS_AFTER ? 'counting' : 'lost';
-}
+/** @typedef {import('./loss.js').Loss} Loss */
 
 /** "Attempt 3, next in 8 s", or what is being done now. */
 export function attemptText() {

@@ -3,28 +3,17 @@ import { say, sayAgain } from '../app.js';
 import { h, icon } from '../dom.js';
 import { getLang, t } from '../i18n.js';
 import { store } from '../store.js';
+import { parts } from './links.js';
 import { avatar, nameOf } from './tile.js';
 
 /** @typedef {import('../store.js').Message} Message */
 
 const SAME_HEAD = 3 * 60_000;
 const NEAR_END = 40;
-const LINK = /https?:\/\/[^\s<>"]+/g;
-/** What ends a sentence does not belong to the link before it. */
-const TAIL = /[.,;:!?)\]}'»”]+$/;
 
 /** Text with its links; both from text nodes only. @param {string} text */
-export function linked(text) {
-  const out = [];
-  let end = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    const url = found.replace(TAIL, '');
-    out.push(text.slice(end, index),
-      h('a', { href: url, rel: 'noopener noreferrer nofollow', target: '_blank' }, url));
-    end = index + url.length;
-  }
-  return [...out, text.slice(end)];
-}
+const linked = (text) => parts(text).map((part) => (part.isLink
+  ? h('a', { href: part.text, rel: 'noopener noreferrer nofollow', target: '_blank' }, part.text) : part.text));
 
 /** Whether a message begins a run of one person. @param {Message} m @param {Message | undefined} before */
 export function isFirst(m, before) {

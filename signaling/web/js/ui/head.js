@@ -9,7 +9,7 @@ export class Head {
   constructor() {
     this.room = roomButton();
     this.flip = h('button', { class: 'ibtn', type: 'button', onclick: () => { void flipCamera(); } }, icon('flip'));
-    this.view = h('button', { class: 'ibtn', type: 'button', onclick: toggleView }, icon('stage'));
+    this.view = h('button', { class: 'ibtn head__view', type: 'button', onclick: toggleView }, icon('stage'));
     this.el = h('header', { class: 'head', id: 'head' },
       this.room.el, h('span', { class: 'head__spring' }), this.flip, this.view);
     this.ends = ['room', 'self', 'view', 'devices'].map((topic) => store.on(topic, () => this.update()));

@@ -96,7 +96,8 @@ export function tooltips(root = document) {
     hide();
     /** @type {HTMLElement | null} */
     const el = /** @type {Element} */ (e.target).closest?.('.ctl, .ibtn');
-    if (el && el.matches(':focus-visible')) { current = el; show(el); }
+    // not within the turn: a menu that is just being shown moves the focus, too
+    if (el && el.matches(':focus-visible')) { current = el; timer = setTimeout(() => show(el), 0); }
   });
   on.addEventListener('focusout', hide);
   on.addEventListener('keydown', (e) => { if (e.key === 'Escape') hide(); });

@@ -5,7 +5,7 @@ import { t } from '../i18n.js';
 import { store } from '../store.js';
 import { afterPage, silentPage } from './after.js';
 import { startAudio } from './audio.js';
-import { lossOf } from './banner.js';
+import { lossOf } from './loss.js';
 import { MeetingPage } from './meeting-page.js';
 import { tooltips } from './popover.js';
 import { Prejoin } from './prejoin.js';
