@@ -88,7 +88,7 @@ export async function mediaStats(page) {
   return page.evaluate(async () => {
     const live = window.testPeers.filter((pc) => pc.connectionState !== 'closed').at(-1)
     const result = { state: live?.connectionState ?? 'none', video: [], audio: [], sent: [],
-      reported: [], ports: [], codecs: [], peers: window.testPeers.length }
+      reported: [], ports: [], codecs: [], tls: '', srtp: '', peers: window.testPeers.length }
     if (!live) return result
     const report = await live.getStats()
     const all = [...report.values()]
@@ -109,6 +109,8 @@ export async function mediaStats(page) {
       }
     }
     const transport = all.find((s) => s.type === 'transport')
+    result.tls = transport?.tlsVersion ?? ''
+    result.srtp = transport?.srtpCipher ?? ''
     const pair = report.get(transport?.selectedCandidatePairId)
       ?? all.find((s) => s.type === 'candidate-pair' && s.selected)
       ?? all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded')
