@@ -1,11 +1,7 @@
 //! Measures what one sender costs on its way in: 20 ms of sound and three encodings of a picture
 //! through all stages, with the feedback that falls due, and the copy out of a receive buffer.
 
-#![expect(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a bench may fail as a test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench may fail as a test does")]
 
 use bridge_core::IngestBench;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
