@@ -36,7 +36,7 @@ pub mod packet;
 
 mod ice;
 
-mod dtls;
+pub mod dtls;
 
 pub mod srtp;
 

@@ -1,6 +1,8 @@
 //! Checks what no compiler checks: lengths, heads, reachability, rooms for unsafe and I/O, and that
 //! the documents name files that exist.
 
+#![expect(clippy::expect_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -28,7 +28,7 @@ use crate::time::Time;
 
 /// What all associations of a process share.
 #[derive(Clone)]
-pub(crate) struct DimplFactory {
+pub struct DimplFactory {
     config: Arc<Config>,
     version: DtlsVersion,
     certificate: Certificate,
@@ -41,11 +41,7 @@ impl DimplFactory {
     ///
     /// # Errors
     /// [`Error::Incompatible`] when the crate's cryptography cannot be set up.
-    pub(crate) fn new(
-        version: DtlsVersion,
-        certificate: Certificate,
-        base: Instant,
-    ) -> Result<Self> {
+    pub fn new(version: DtlsVersion, certificate: Certificate, base: Instant) -> Result<Self> {
         let config = Config::builder()
             .use_server_cookie(false)
             .flight_start_rto(FLIGHT_TIMEOUT)
@@ -62,7 +58,7 @@ impl DimplFactory {
     }
 
     /// A new association; `client` sends the first flight.
-    pub(crate) fn make(&self, now: Time, client: bool) -> DimplEngine {
+    pub fn make(&self, now: Time, client: bool) -> DimplEngine {
         let config = Arc::clone(&self.config);
         let certificate = (*self.certificate.inner).clone();
         let instant = instant_of(self.base, now);
@@ -100,7 +96,7 @@ impl fmt::Debug for DimplFactory {
 }
 
 /// One association of `dimpl`.
-pub(crate) struct DimplEngine {
+pub struct DimplEngine {
     dtls: Dtls,
     base: Instant,
     client: bool,

@@ -22,11 +22,11 @@ use crate::limits;
 use crate::time::Time;
 
 /// Whose handshake it is.
-pub(crate) type HandshakeKey = (ShardId, EndpointKey);
+pub type HandshakeKey = (ShardId, EndpointKey);
 
 /// All handshakes of a process, or of a simulation.
 #[derive(Debug)]
-pub(crate) struct Driver {
+pub struct Driver {
     factory: DimplFactory,
     associations: BTreeMap<HandshakeKey, Association>,
     deadlines: BTreeSet<(Time, HandshakeKey)>,
@@ -46,7 +46,8 @@ struct Association {
 }
 
 impl Driver {
-    pub(crate) const fn new(factory: DimplFactory) -> Self {
+    /// A driver of handshakes that `factory` makes.
+    pub const fn new(factory: DimplFactory) -> Self {
         Self {
             factory,
             associations: BTreeMap::new(),
@@ -57,7 +58,7 @@ impl Driver {
     }
 
     /// Takes what an engine asks for.
-    pub(crate) fn handle(&mut self, now: Time, key: HandshakeKey, request: HandshakeRequest) {
+    pub fn handle(&mut self, now: Time, key: HandshakeKey, request: HandshakeRequest) {
         match request {
             HandshakeRequest::Start { client } => self.start(now, key, client),
             HandshakeRequest::Datagram(packet) => {
@@ -112,7 +113,7 @@ impl Driver {
     }
 
     /// Does what is due for all.
-    pub(crate) fn handle_timeout(&mut self, now: Time) {
+    pub fn handle_timeout(&mut self, now: Time) {
         while let Some((at, key)) = self.deadlines.first().copied()
             && at <= now
         {
@@ -130,18 +131,18 @@ impl Driver {
     }
 
     /// When to call [`Self::handle_timeout`] at the latest.
-    pub(crate) fn deadline(&self) -> Option<Time> {
+    pub fn deadline(&self) -> Option<Time> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// The next news for an engine.
-    pub(crate) fn poll(&mut self) -> Option<(HandshakeKey, HandshakeEvent)> {
+    pub fn poll(&mut self) -> Option<(HandshakeKey, HandshakeEvent)> {
         self.out.pop_front()
     }
 
     /// Handshakes that have no keys yet.
     #[cfg(any(test, feature = "unstable-toolbox"))]
-    pub(crate) const fn half_open(&self) -> usize {
+    pub const fn half_open(&self) -> usize {
         self.half_open
     }
 

@@ -8,7 +8,7 @@
 //! thread that forwards media.
 //!
 //! Certificates are not judged here: whether one is the announced one is the engine's to check
-//! ([`fingerprint`]), before it uses a key.
+//! (`dtls/fingerprint.rs`), before it uses a key.
 
 use core::fmt;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::packet::Packet;
 use crate::srtp::{KeyingMaterial, SrtpProfile};
 use crate::time::Time;
 
-pub(crate) mod dimpl;
+pub mod dimpl;
 
-pub(crate) mod driver;
+pub mod driver;
 
 #[cfg(any(test, feature = "unstable-toolbox"))]
 pub(crate) mod epoch;
@@ -36,7 +36,7 @@ mod tests;
 
 /// One DTLS association. After every call but the polls, poll datagrams and events until there are
 /// none, then ask for the deadline.
-pub(crate) trait DtlsEngine: fmt::Debug + Send {
+pub trait DtlsEngine: fmt::Debug + Send {
     /// Begins: a client queues its first flight, a server waits for one.
     fn start(&mut self, now: Time);
 
@@ -61,7 +61,8 @@ pub(crate) trait DtlsEngine: fmt::Debug + Send {
 
 /// What became of an association.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum DtlsEvent {
+#[non_exhaustive]
+pub enum DtlsEvent {
     /// It stands. Told once.
     Completed {
         /// The peer's certificate (DER), proven to be the peer's.
@@ -92,7 +93,7 @@ pub enum DtlsVersion {
 /// A certificate with its private key. One serves a whole process, so that it must be made once
 /// and the fingerprint is the same for everybody.
 #[derive(Clone)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     inner: Arc<::dimpl::DtlsCertificate>,
 }
 
@@ -101,7 +102,7 @@ impl Certificate {
     ///
     /// # Errors
     /// [`Error::Incompatible`] when the system refuses.
-    pub(crate) fn generate() -> Result<Self> {
+    pub fn generate() -> Result<Self> {
         let inner = ::dimpl::certificate::generate_self_signed_certificate()
             .map_err(|_| Error::Incompatible("no certificate could be made"))?;
         Ok(Self {
@@ -110,7 +111,8 @@ impl Certificate {
     }
 
     /// What signaling says of it.
-    pub(crate) fn fingerprint(&self) -> Fingerprint {
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
         fingerprint::of_certificate(&self.inner.certificate)
     }
 }

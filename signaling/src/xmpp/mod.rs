@@ -1,6 +1,6 @@
 //! Serves XMPP to clients in rooms: streams, sessions and the routing between them.
 //!
-//! One task ([`server`]) owns the sessions and rooms as plain data ([`router`]); connections
+//! One task (`server`) owns the sessions and rooms as plain data (`router`); connections
 //! ([`crate::listen`]) give it stanzas and get stanzas from bounded queues. The machines know no
 //! sockets: [`stream`] is fed elements and answers elements.
 

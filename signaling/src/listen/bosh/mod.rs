@@ -1,6 +1,6 @@
 //! Serves XMPP over HTTP requests that wait (XEP-0124, XEP-0206) at `/http-bind`.
 //!
-//! Each session is a task with one stream and one [`Window`], which keeps the order of requests and
+//! Each session is a task with one stream and one `Window`, which keeps the order of requests and
 //! answers. Answers are always 200 with a body, also those that end a session: clients retry on
 //! other statuses.
 
