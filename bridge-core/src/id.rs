@@ -19,7 +19,10 @@ macro_rules! name_type {
             /// [`Error::Misuse`] when the name is empty, too long or holds a control character.
             pub fn new(name: &str) -> Result<Self, Error> {
                 if name.is_empty() || name.len() > $max || name.chars().any(char::is_control) {
-                    return Err(Error::Misuse(concat!(stringify!($name), " is empty, too long or not printable")));
+                    return Err(Error::Misuse(concat!(
+                        stringify!($name),
+                        " is empty, too long or not printable"
+                    )));
                 }
                 Ok(Self(Arc::from(name)))
             }

@@ -3,9 +3,9 @@
 //! A scenario names its clients (`[Client] alice` over WebSocket, `[Service] focus` in process) and
 //! then says line by line what happens: `alice connects`, `alice sends:`, `alice sends raw:`,
 //! `alice receives:` (exactly these, in this order), `alice disconnects`, `alice is disconnected`.
-//! XML is indented below. `${alice.jid}` and `${alice.nick}` stand for what the server gave. An expected element must be there with its attributes, its text and all
-//! its children and no others; an attribute or a text `*` may be anything, a child `<etc/>` allows
-//! for more children.
+//! XML is indented below. `${alice.jid}` and `${alice.nick}` stand for what the server gave. An
+//! expected element must be there with its attributes, its text and all its children and no others;
+//! an attribute or a text `*` may be anything, a child `<etc/>` allows for more children.
 
 use std::collections::BTreeMap;
 use std::fs;
