@@ -1,11 +1,13 @@
 //! Puts the parts together: opens every listener, starts server, focus and bridge, and stops them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::uri::Authority;
 use bridge_core::{Bridge, BridgeBuilder, DtlsVersion};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
@@ -304,13 +306,11 @@ impl Starting<'_> {
 
     fn tls(&self) -> Result<Option<TlsAcceptor>, StartError> {
         let web = &self.config.web;
-        let Some(address) = web.https.0 else {
+        if web.https.0.is_none() {
             return Ok(None);
-        };
+        }
         let made = if web.certificate.as_os_str().is_empty() {
-            let mut names = vec!["localhost".to_owned()];
-            names.extend((!address.ip().is_unspecified()).then(|| address.ip().to_string()));
-            tls::self_signed(names)
+            tls::self_signed(own_names(self.config, &host_name()))
         } else {
             tls::from_files(&web.certificate, &web.key)
         };
@@ -331,6 +331,36 @@ impl Starting<'_> {
             (None, None) => "ws://localhost".to_owned(),
         }
     }
+}
+
+/// By which names and addresses a browser may come to this machine, as far as it knows itself.
+fn own_names(config: &Config, host: &str) -> Vec<String> {
+    let public = channel_base(&config.web.public_url);
+    let public = public.as_deref().and_then(|url| url.split_once("://"));
+    let public = public.and_then(|(_, host)| host.parse::<Authority>().ok());
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1", host]
+        .map(str::to_owned)
+        .into();
+    names.extend(public.map(|it| it.host().trim_matches(['[', ']']).to_owned()));
+    let listener = config.web.https.0.map(|address| address.ip());
+    let addresses = listener.iter().chain(&config.bridge.announce);
+    names.extend(
+        addresses
+            .filter(|address| !address.is_unspecified())
+            .map(ToString::to_string),
+    );
+    let good = |it: char| it.is_ascii_alphanumeric() || "-.:".contains(it);
+    names.retain(|name| !name.is_empty() && name.chars().all(good));
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+/// What the system calls itself; empty when it does not say.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
 }
 
 fn xmpp_config(config: &Config) -> XmppConfig {
@@ -413,3 +443,25 @@ const BACKLOG: u32 = 1_024;
 
 /// How long a room is kept for the one who asked for it.
 const INITIAL_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_certificate_names_all_that_leads_here() {
+        let mut config = Config::default();
+        assert_eq!(
+            own_names(&config, "box"),
+            ["localhost", "127.0.0.1", "::1", "box"]
+        );
+        config.web.https.0 = Some("[2001:db8::1]:443".parse().unwrap());
+        config.web.public_url = "https://meet.example.org:8443/x".to_owned();
+        let announced = ["203.0.113.7".parse().unwrap(), "::1".parse().unwrap()];
+        config.bridge.announce = announced.to_vec();
+        let names = own_names(&config, "no name\u{fc}");
+        let further = ["meet.example.org", "2001:db8::1", "203.0.113.7"];
+        assert_eq!(names[3..], further);
+        assert!(tls::self_signed(names).is_ok());
+    }
+}
