@@ -130,7 +130,10 @@ impl<M: MediaEngine> Conference<M> {
     }
 
     fn requested(&mut self, request: Request) {
-        self.wanted_until = Instant::now() + self.context.config.initial_timeout;
+        // A focus that is not let in does not wait longer for being asked again.
+        if self.stage != Stage::Joining {
+            self.wanted_until = Instant::now() + self.context.config.initial_timeout;
+        }
         if self.participants.is_empty() {
             self.start_muted = request.start_muted;
         }
@@ -150,10 +153,14 @@ impl<M: MediaEngine> Conference<M> {
 
     /// Does what the new state calls for.
     async fn settle(&mut self) {
+        let now = Instant::now();
+        if self.stage == Stage::Joining && now >= self.wanted_until {
+            let text = "the server does not let the focus in";
+            self.stage = Stage::Ended(Refusal::new(Condition::ServiceUnavailable, text));
+        }
         if self.stage != Stage::Joined {
             return;
         }
-        let now = Instant::now();
         self.give_up_asking(now).await;
         self.keep_moderator().await;
         let enough = self.participants.len() >= self.context.config.min_participants;

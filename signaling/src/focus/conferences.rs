@@ -10,6 +10,7 @@ use super::conference::{Conference, Input};
 use super::{Context, Refusal, Request, StartMuted};
 use crate::seam::MediaEngine;
 use crate::xml::{Condition, Element, ns};
+use crate::xmpp::jid::{Jid, is_room_node};
 
 /// The table of conferences.
 pub(crate) struct Conferences<M> {
@@ -142,18 +143,12 @@ impl<M: MediaEngine> Conferences<M> {
                 "not a room of ours",
             ));
         }
-        let plain = |it: char| !it.is_control() && !it.is_whitespace() && !"\"&'/:<>@".contains(it);
-        if node.is_empty() || node.len() > 1_023 || !node.chars().all(plain) {
-            return Err(Refusal::new(
-                Condition::JidMalformed,
-                "not the name of a room",
-            ));
-        }
-        if node.chars().any(char::is_uppercase) {
-            return Err(Refusal::new(
-                Condition::JidMalformed,
-                "room names are lower-case",
-            ));
+        // Another spelling of a room that the server knows under its own would begin a second
+        // conference for it.
+        let spelled = Jid::parse(room).is_some_and(|jid| jid.to_string() == room);
+        if !spelled || !is_room_node(node) {
+            let text = "not the name of a room: lower-case, percent-encoded";
+            return Err(Refusal::new(Condition::JidMalformed, text));
         }
         Ok(())
     }

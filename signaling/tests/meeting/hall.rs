@@ -104,6 +104,19 @@ pub(crate) fn transport() -> TransportDescription {
     }
 }
 
+pub(crate) fn focus_config() -> FocusConfig {
+    FocusConfig {
+        rooms: "muc.meet.jitsi".into(),
+        user: "focus@auth.meet.jitsi/focus".into(),
+        channel_url: None,
+        channel_fallback: "ws://fallback".into(),
+        min_participants: 2,
+        single_participant_timeout: Duration::from_secs(20),
+        initial_timeout: Duration::from_secs(15),
+        conferences: 10,
+    }
+}
+
 /// A whole system in which clients meet.
 pub(crate) struct Hall {
     xmpp: XmppHandle,
@@ -114,23 +127,13 @@ pub(crate) struct Hall {
 impl Hall {
     pub(crate) fn open() -> Self {
         let xmpp = XmppServer::start(XmppConfig::default());
-        let user = "focus@auth.meet.jitsi/focus";
-        let link = xmpp.attach(user);
+        let link = xmpp.attach(&focus_config().user);
         let whence = Whence {
             loopback: true,
             url: Some("ws://localhost:8000".into()),
         };
         let (focus, handle) = Focus::new(
-            FocusConfig {
-                rooms: "muc.meet.jitsi".into(),
-                user: user.into(),
-                channel_url: None,
-                channel_fallback: "ws://fallback".into(),
-                min_participants: 2,
-                single_participant_timeout: Duration::from_secs(20),
-                initial_timeout: Duration::from_secs(15),
-                conferences: 10,
-            },
+            focus_config(),
             FocusLink {
                 sender: link.sender,
                 receiver: link.receiver,

@@ -3,11 +3,15 @@
 
 mod hall;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bridge_core::event::TransportFailure;
 use bridge_core::{Command, EndpointAddress, Event};
-use signaling::xml::{Element, ns};
+use signaling::focus::{Focus, FocusLink};
+use signaling::seam::Signaling;
+use signaling::xml::{Element, ns, writer};
+use tokio::sync::mpsc;
 
 use hall::*;
 
@@ -83,6 +87,30 @@ async fn two_clients_are_brought_together() {
         _ => None,
     });
     assert!(options.unwrap().loopback && options.unwrap().ssrc_rewriting);
+}
+
+/// Attribute by attribute as Jicofo's offer to the same client in a recorded meeting, but for the
+/// codecs that are not forwarded and for what names its own session.
+#[tokio::test(start_paused = true)]
+async fn the_offer_is_jicofos_to_the_letter() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let _b = hall.join("bbbbbbbb", &MODERN).await;
+    let mut offer = a.jingle("session-initiate").await;
+    let ours = |it: &Element, name: &str| it.attr(name).unwrap().to_owned();
+    let sid = ours(&offer, "sid");
+    let session = ours(offer.find("bridge-session", ns::FOCUS).unwrap(), "id");
+    assert!(sid.len() >= 16 && session.len() >= 16);
+    offer.set("sid", "SID");
+    let expected: String = include_str!("session-initiate.xml")
+        .lines()
+        .map(str::trim_start)
+        .collect();
+    let written = writer::to_string(&offer).replace(&session, "BRIDGE-SESSION");
+    assert_eq!(
+        written.replace("><", ">\n<"),
+        expected.replace("><", ">\n<")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -432,6 +460,25 @@ async fn hostile_jingle_is_refused_and_disturbs_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_keeps_no_conference_waiting() {
+    let (stanzas, mut said) = mpsc::channel(64);
+    let (_silent, heard) = mpsc::channel(1);
+    let link = FocusLink {
+        sender: stanzas,
+        receiver: heard,
+        whence: Arc::new(|_| Default::default()),
+    };
+    let (focus, handle) = Focus::new(focus_config(), link);
+    tokio::spawn(focus.run(Recorder::new()));
+    let refused = tokio::time::timeout(
+        Duration::from_secs(20),
+        handle.conference(ROOM, Default::default()),
+    );
+    assert!(refused.await.expect("an answer in time").is_err());
+    assert_eq!(said.recv().await.unwrap().attr("to"), Some(FOCUS));
+}
+
+#[tokio::test(start_paused = true)]
 async fn rooms_that_cannot_be_are_refused() {
     let hall = Hall::open();
     for room in [
@@ -441,6 +488,10 @@ async fn rooms_that_cannot_be_are_refused() {
         "@muc.meet.jitsi",
         "Upper@muc.meet.jitsi",
         "a b@muc.meet.jitsi",
+        "\u{ff52}oom@muc.meet.jitsi",
+        "\u{fc}@muc.meet.jitsi",
+        "room@MUC.meet.jitsi",
+        "room@muc.meet.jitsi/focus",
     ] {
         assert!(
             hall.focus
