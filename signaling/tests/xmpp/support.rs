@@ -156,4 +156,4 @@ pub(crate) fn write(element: &Element) -> String {
 }
 
 /// How long a test waits for what must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
