@@ -166,7 +166,7 @@ impl Starting<'_> {
         let stream = websocket::routes(xmpp.clone()).merge(bosh::routes(xmpp.clone()));
         let web = assets::routes(site)
             .merge(stream.clone())
-            .merge(rest::conference_request(handle))
+            .merge(rest::conference_request(handle, Some(xmpp.clone())))
             .merge(rest::connection_test(media.clone()))
             .merge(channel_websocket::routes(
                 self.channels.clone(),
@@ -251,7 +251,7 @@ impl Starting<'_> {
     async fn focus_api(&mut self, handle: &FocusHandle) -> Result<(), StartError> {
         let api = health::focus_routes(handle.health.clone())
             .merge(rest::focus_stats(handle.clone()))
-            .merge(rest::conference_request(handle.clone()));
+            .merge(rest::conference_request(handle.clone(), None));
         self.http(
             "focus.api",
             self.config.focus.api,

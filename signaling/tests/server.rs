@@ -15,6 +15,7 @@ use signaling::start::{Role, Running, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -241,6 +242,48 @@ async fn conferences_are_asked_for_over_http() {
     for body in ["{", "[]", r#"{"room":5}"#, r#"{"room":"r@elsewhere"}"#] {
         assert_eq!(ask(body).await.0, 400, "{body}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn conferences_are_not_asked_for_in_floods() {
+    let server = all().await;
+    let ask = "POST /conference-request/v1 HTTP/1.1";
+    let body = r#"{"room":"room@muc.meet.jitsi"}"#;
+    let asked = (0..60).map(|_| http(&server, "web.http", ask, body));
+    let answers = futures_util::future::join_all(asked).await;
+    let with = |wanted| {
+        answers
+            .iter()
+            .filter(|(status, _)| *status == wanted)
+            .count()
+    };
+    assert!(with(200) >= 30, "a class may begin together");
+    assert!(with(429) > 0 && with(200) + with(429) == 60);
+    let (status, _) = http(&server, "focus.api", ask, body).await;
+    assert_eq!(status, 200, "operators are not held up");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_stranger_no_large_stanza_is_kept() {
+    let server = all().await;
+    let url = format!(
+        "ws://{}/xmpp-websocket",
+        server.address("web.http").unwrap()
+    );
+    let mut request = url.into_client_request().unwrap();
+    let protocol = "xmpp".parse().unwrap();
+    request
+        .headers_mut()
+        .insert("Sec-WebSocket-Protocol", protocol);
+    let (mut socket, _) = connect_async(request).await.unwrap();
+    // The end is not waited for, so it is no answer to the whole that comes.
+    drop(socket.send(Message::text("x".repeat(200_000))).await);
+    let end = timeout(Duration::from_secs(10), socket.next())
+        .await
+        .unwrap();
+    assert!(!matches!(end, Some(Ok(Message::Text(_)))), "{end:?}");
     server.stop().await;
 }
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::{self, FromClient};
 use super::{Attached, Channels, Outgoing};
+use crate::feature::rate_limit::network;
 use crate::listen::Peer;
 use crate::seam::MediaEngine;
 
@@ -59,7 +60,8 @@ async fn open<M: MediaEngine>(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let now = Instant::now();
-    if door.failures().are_too_many(peer.address.ip(), now) {
+    let from = network(peer.address.ip());
+    if door.failures().are_too_many(from, now) {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     }
     let query = query.unwrap_or_default();
@@ -70,7 +72,7 @@ async fn open<M: MediaEngine>(
         .channels
         .attach(&bridge, &conference, &endpoint, password)
     else {
-        door.failures().count(peer.address.ip(), now);
+        door.failures().count(from, now);
         return (
             StatusCode::FORBIDDEN,
             "Unknown conference, endpoint or password",

@@ -12,18 +12,20 @@ use axum::{Json, Router};
 
 use super::json;
 use super::model::{Colibri, ColibriError, ConferenceModify};
+use crate::http::server::punctual;
 use crate::jingle::Malformed;
 use crate::seam::MediaEngine;
 
 /// The routes.
 pub fn routes<M: MediaEngine>(colibri: Arc<Colibri<M>>) -> Router {
-    Router::new()
+    let router = Router::new()
         .route(
             "/colibri/v2/conferences",
             get(not_implemented).post(create::<M>),
         )
         .route("/colibri/v2/conferences/{id}", patch(update::<M>))
-        .with_state(colibri)
+        .with_state(colibri);
+    punctual(router)
 }
 
 async fn not_implemented() -> StatusCode {

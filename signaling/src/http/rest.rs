@@ -18,20 +18,32 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::colibri;
+use crate::feature::rate_limit::network;
 use crate::focus::{FocusHandle, Refusal, StartMuted};
+use crate::http::server::punctual;
 use crate::listen::Peer;
 use crate::seam::MediaEngine;
 use crate::xml::Condition;
+use crate::xmpp::XmppHandle;
 
-/// `POST /conference-request/v1`, for clients and operators.
-pub fn conference_request(focus: FocusHandle) -> Router {
-    Router::new()
+/// `POST /conference-request/v1`, for clients and operators. With `xmpp` an address may not ask
+/// faster than over XMPP.
+pub fn conference_request(focus: FocusHandle, xmpp: Option<XmppHandle>) -> Router {
+    let asked = Asked { focus, xmpp };
+    let router = Router::new()
         .route(
             "/conference-request/v1",
             post(request).options(async || StatusCode::OK),
         )
         .layer(DefaultBodyLimit::max(REQUEST_BYTES))
-        .with_state(focus)
+        .with_state(asked);
+    punctual(router)
+}
+
+#[derive(Clone)]
+struct Asked {
+    focus: FocusHandle,
+    xmpp: Option<XmppHandle>,
 }
 
 /// `GET /stats` of the focus.
@@ -46,7 +58,18 @@ struct Request {
     properties: Map<String, Value>,
 }
 
-async fn request(State(focus): State<FocusHandle>, body: Bytes) -> Response {
+async fn request(
+    State(Asked { focus, xmpp }): State<Asked>,
+    Extension(peer): Extension<Peer>,
+    body: Bytes,
+) -> Response {
+    if let Some(xmpp) = xmpp {
+        let address = peer.address.ip();
+        let Some(delay) = xmpp.admission().conference_delay(address, PATIENCE) else {
+            return StatusCode::TOO_MANY_REQUESTS.into_response();
+        };
+        tokio::time::sleep(delay).await;
+    }
     let Ok(request) = serde_json::from_slice::<Request>(&body) else {
         return (StatusCode::BAD_REQUEST, "not a conference request").into_response();
     };
@@ -108,11 +131,12 @@ pub fn connection_test<M: MediaEngine>(media: Arc<M>) -> Router {
         media,
         running: Arc::default(),
     };
-    Router::new()
+    let router = Router::new()
         .route("/connection-test", post(open_test::<M>))
         .route("/connection-test/data", get(data))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES))
-        .with_state(test)
+        .with_state(test);
+    punctual(router)
 }
 
 struct Test<M> {
@@ -137,6 +161,7 @@ struct Place {
 
 impl Place {
     fn take(running: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr) -> Option<Self> {
+        let address = network(address);
         let mut table = running.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = table.values().sum();
         let mine = table.get(&address).copied().unwrap_or(0);
@@ -255,6 +280,9 @@ static DATA: [u8; 512 * 1024] = [0; 512 * 1024];
 
 /// Bytes of a request's body.
 const REQUEST_BYTES: usize = 64 * 1024;
+
+/// Longest wait of a request that came too fast.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a test's transport is open.
 const TEST_TIME: Duration = Duration::from_secs(15);

@@ -56,10 +56,12 @@ impl Connection {
 
     /// The bounds of XML that hold now.
     pub(super) fn xml_limits(&self) -> XmlLimits {
-        self.handle
-            .config()
-            .limits
-            .xml(self.stream.is_authenticated())
+        self.handle.config().limits.xml(self.is_authenticated())
+    }
+
+    /// Whether the client has logged in.
+    pub(super) const fn is_authenticated(&self) -> bool {
+        self.stream.is_authenticated()
     }
 
     /// Whether the stream has ended.
@@ -89,12 +91,16 @@ impl Connection {
     /// Takes an element that took `bytes` on the wire. Waits when the client is too fast.
     pub(super) async fn element(&mut self, element: Element, bytes: usize) -> Vec<Reply> {
         self.pace(bytes).await;
-        if element.name == "presence" && element.find("x", ns::MUC).is_some() {
-            let delay = self.ticket.join_delay();
-            if !delay.is_zero() {
-                self.count(XmppCounter::JoinsDelayed);
-                tokio::time::sleep(delay).await;
-            }
+        let delay = if element.name == "presence" && element.find("x", ns::MUC).is_some() {
+            self.ticket.join_delay()
+        } else if element.find("conference", ns::FOCUS).is_some() {
+            self.ticket.conference_delay()
+        } else {
+            Duration::ZERO
+        };
+        if !delay.is_zero() {
+            self.count(XmppCounter::JoinsDelayed);
+            tokio::time::sleep(delay).await;
         }
         let actions = self.stream.handle_element(element);
         self.carry_out(actions).await

@@ -6,6 +6,8 @@ pub mod c2s;
 
 mod connection;
 
+pub mod gate;
+
 pub mod websocket;
 
 use std::net::SocketAddr;

@@ -15,6 +15,7 @@ use futures_util::SinkExt;
 use tokio::time::{sleep_until, timeout};
 
 use super::connection::{Connection, Reply};
+use super::gate::Gate;
 use super::{Peer, origin};
 use crate::xml::reader::read_document;
 use crate::xml::{Element, ns, writer};
@@ -30,6 +31,7 @@ pub fn routes(handle: XmppHandle) -> Router {
 async fn connect(
     State(handle): State<XmppHandle>,
     peer: Option<Extension<Peer>>,
+    gate: Option<Extension<Gate>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -39,7 +41,8 @@ async fn connect(
     let Some(Extension(peer)) = peer else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let limit = handle.config().limits.stanza_bytes;
+    let limits = handle.config().limits;
+    let limit = limits.stanza_bytes;
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(BUFFER)
@@ -51,11 +54,13 @@ async fn connect(
     let Some(connection) = Connection::admit(handle, origin(peer, &headers)) else {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     };
-    upgrade.on_upgrade(move |socket| serve(socket, connection))
+    let gate = gate.map_or_else(Gate::open, |Extension(gate)| gate);
+    gate.limit(limits.stanza_bytes_before_auth * LOGIN_STANZAS);
+    upgrade.on_upgrade(move |socket| serve(socket, connection, gate))
 }
 
 /// Runs one connection to its end.
-async fn serve(mut socket: WebSocket, mut connection: Connection) {
+async fn serve(mut socket: WebSocket, mut connection: Connection, gate: Gate) {
     let silence = connection.handle().config().limits.silence;
     let mut heard = Instant::now();
     let mut is_pinged = false;
@@ -64,7 +69,12 @@ async fn serve(mut socket: WebSocket, mut connection: Connection) {
         let login = connection.login_deadline();
         let replies = tokio::select! {
             message = socket.recv() => {
-                let Some(Ok(message)) = message else { return };
+                let Some(Ok(message)) = message else {
+                    if gate.is_shut() {
+                        connection.count(XmppCounter::StanzasTooLarge);
+                    }
+                    return;
+                };
                 (heard, is_pinged) = (Instant::now(), false);
                 match message {
                     Message::Text(text) => frame(&mut connection, text.as_bytes()).await,
@@ -89,6 +99,9 @@ async fn serve(mut socket: WebSocket, mut connection: Connection) {
                 connection.time_out()
             }
         };
+        if connection.is_authenticated() {
+            gate.lift();
+        }
         let more = std::iter::from_fn(|| connection.next_now())
             .take(BATCH)
             .map(Reply::Element);
@@ -155,6 +168,10 @@ const SUBPROTOCOL: &str = "xmpp";
 
 /// The end of a stream, byte for byte as Strophe compares it.
 const CLOSE: &str = "<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" />";
+
+/// How many of the longest stanzas a stranger may send until it has logged in. The WebSocket is
+/// made for the stanzas after it, so the bound is below it.
+const LOGIN_STANZAS: usize = 2;
 
 /// Bytes of the read buffer of a connection; strangers get no more than that from us.
 const BUFFER: usize = 8 * 1024;

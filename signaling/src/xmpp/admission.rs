@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::{XmppCounter, XmppLimits, XmppStats};
-use crate::feature::rate_limit::TokenBucket;
+use crate::feature::rate_limit::{TokenBucket, network};
 
 /// The connections of all addresses.
 #[derive(Debug)]
@@ -22,6 +22,15 @@ struct Address {
     unauthenticated: usize,
     authenticated: usize,
     joins: TokenBucket,
+    conferences: TokenBucket,
+}
+
+impl Address {
+    fn is_forgettable(&self, now: Instant) -> bool {
+        self.unauthenticated + self.authenticated == 0
+            && self.joins.is_full(now)
+            && self.conferences.is_full(now)
+    }
 }
 
 /// The right to one connection; given back when dropped.
@@ -43,7 +52,7 @@ impl Admission {
 
     /// Lets a connection in; `None` when its address has too many.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Ticket> {
-        let address = address.to_canonical();
+        let address = network(address);
         let admitted = self.with(address, |entry| {
             let total = entry.unauthenticated + entry.authenticated;
             let room = entry.unauthenticated < self.limits.unauthenticated_per_address
@@ -68,6 +77,7 @@ impl Admission {
     fn with<T>(&self, address: IpAddr, act: impl FnOnce(&mut Address) -> T) -> T {
         let now = Instant::now();
         let rate = self.limits.joins_per_second;
+        let bucket = || TokenBucket::new(rate, rate.saturating_mul(JOIN_BURST), now);
         let mut addresses = self
             .addresses
             .lock()
@@ -75,11 +85,11 @@ impl Admission {
         let entry = addresses.entry(address).or_insert_with(|| Address {
             unauthenticated: 0,
             authenticated: 0,
-            joins: TokenBucket::new(rate, rate.saturating_mul(JOIN_BURST), now),
+            joins: bucket(),
+            conferences: bucket(),
         });
         let result = act(entry);
-        let unused = entry.unauthenticated + entry.authenticated == 0;
-        if unused && entry.joins.is_full(now) {
+        if entry.is_forgettable(now) {
             addresses.remove(&address);
         }
         result
@@ -92,9 +102,19 @@ impl Admission {
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        addresses.retain(|_, entry| {
-            entry.unauthenticated + entry.authenticated > 0 || !entry.joins.is_full(now)
-        });
+        addresses.retain(|_, entry| !entry.is_forgettable(now));
+    }
+
+    /// Whether somebody at this address has logged in.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        self.with(network(address), |entry| entry.authenticated > 0)
+    }
+
+    /// How long a wish for a conference has to wait; `None` when that is longer than `most`.
+    pub(crate) fn conference_delay(&self, address: IpAddr, most: Duration) -> Option<Duration> {
+        self.with(network(address), |entry| {
+            entry.conferences.take_within(1, most, Instant::now())
+        })
     }
 }
 
@@ -115,6 +135,13 @@ impl Ticket {
     pub(crate) fn join_delay(&self) -> Duration {
         self.admission
             .with(self.address, |entry| entry.joins.take(1, Instant::now()))
+    }
+
+    /// How long a wish for a conference has to wait.
+    pub(crate) fn conference_delay(&self) -> Duration {
+        self.admission.with(self.address, |entry| {
+            entry.conferences.take(1, Instant::now())
+        })
     }
 }
 
@@ -174,7 +201,20 @@ mod tests {
         let ticket = admission(1, 1).admit(A).unwrap();
         for _ in 0..30 {
             assert_eq!(ticket.join_delay(), Duration::ZERO);
+            assert_eq!(ticket.conference_delay(), Duration::ZERO);
         }
         assert!(ticket.join_delay() > Duration::from_millis(200));
+        assert!(ticket.conference_delay() > Duration::from_millis(200));
+    }
+
+    #[test]
+    fn an_address_is_known_while_somebody_there_has_logged_in() {
+        let admission = admission(1, 1);
+        let mut ticket = admission.admit(A).unwrap();
+        assert!(!admission.knows(A));
+        ticket.authenticate();
+        assert!(admission.knows(A) && !admission.knows(B));
+        drop(ticket);
+        assert!(!admission.knows(A));
     }
 }

@@ -318,4 +318,11 @@ async fn before_login_a_body_is_small() {
         Some("policy-violation")
     );
     assert_eq!(server.handle.stats().value(XmppCounter::StanzasTooLarge), 1);
+    // One of that size is not even read from an address where nobody has logged in.
+    let huge = bosh.body(9, "", &"x".repeat(20_000));
+    let (head, _) = http(server.address, "POST", "text/xml", &huge).await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    let (_bosh, _) = Bosh::log_in(&server).await;
+    let (head, _) = http(server.address, "POST", "text/xml", &huge).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
 }

@@ -79,7 +79,13 @@ async fn post(
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let limits = bosh.handle.config().limits;
-    let bytes = match timeout(limits.body_time, to_bytes(body, limits.stanza_bytes)).await {
+    // Before it is read nobody knows whose body it is, but strangers have only small ones to send.
+    let most = if bosh.handle.admission().knows(peer.address.ip()) {
+        limits.stanza_bytes
+    } else {
+        limits.stanza_bytes_before_auth + 2 * SLACK
+    };
+    let bytes = match timeout(limits.body_time, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(_)) => {
             bosh.handle.stats().count(XmppCounter::StanzasTooLarge);
