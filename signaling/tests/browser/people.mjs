@@ -57,7 +57,7 @@ export const sees = (page, count = 1) => until(`${count} pictures`, () => page.e
   [...document.querySelectorAll('.tile:not(.is-self):not(.is-off) video')].filter((v) => v.currentTime > 0.5).length >= n), count), 30)
 
 export const clean = (page) => {
-  assert.deepEqual(page.problems, [])
+  assert.deepEqual(page.problems.splice(0), [])
   assert.deepEqual(page.foreign, [], 'only this server is asked')
 }
 

@@ -53,6 +53,7 @@ export class MeetingPage {
     this.ends = [
       watchFullScreen(),
       store.on('people', () => this.drawAlone()),
+      store.on('page', () => this.drawAlone()),
       store.on('chat', () => this.messages()),
     ];
     this.draw();
@@ -76,7 +77,7 @@ export class MeetingPage {
   }
 
   drawAlone() {
-    const isAlone = store.state.people.size === 0;
+    const isAlone = store.state.people.size === 0 && store.state.page === 'meeting';
     const key = isAlone ? t('m.alone') : '';
     if (this.alone.dataset.key === key) return;
     this.alone.dataset.key = key;

@@ -100,5 +100,6 @@ export function tooltips(root = document) {
     if (el && el.matches(':focus-visible')) { current = el; timer = setTimeout(() => show(el), 0); }
   });
   on.addEventListener('focusout', hide);
+  addEventListener('resize', hide);
   on.addEventListener('keydown', (e) => { if (e.key === 'Escape') hide(); });
 }

@@ -89,7 +89,8 @@ export class Prejoin {
 
   /** Where the cursor belongs when the page opens; a finger would only get a keyboard in the way. */
   focus() {
-    if (matchMedia('(pointer: fine)').matches) this.name.focus();
+    if (this.password.isConnected) this.password.focus();
+    else if (matchMedia('(pointer: fine)').matches) this.name.focus();
   }
 
   /** @param {SubmitEvent} e */

@@ -17,9 +17,12 @@ let page = null;
 let shown = '';
 
 function wanted() {
-  const { page: now, connection } = store.state;
+  const { page: now, ask, connection } = store.state;
+  if (now === 'idle') return shown;
   if (now === 'after') return 'after';
-  if (now !== 'meeting') return 'before';
+  // who is not asked anything before sees the meeting at once, empty until it is entered
+  const isAtOnce = now === 'joining' && !ask && !connection.retryAt && shown !== 'before';
+  if (now !== 'meeting' && !isAtOnce) return 'before';
   return lossOf(connection, Date.now(), navigator.onLine) === 'silent' ? 'silent' : 'meeting';
 }
 
@@ -67,12 +70,15 @@ function show() {
   }
 }
 
+/** What one may do here, for style sheets and tests; only while one is in the room. */
 function role() {
-  document.documentElement.dataset.role = store.state.self.isModerator ? 'moderator' : 'participant';
+  const { dataset } = document.documentElement;
+  if (store.state.page !== 'meeting') delete dataset.role;
+  else dataset.role = store.state.self.isModerator ? 'moderator' : 'participant';
 }
 
-store.on('page', show);
-store.on('self', role);
+for (const topic of ['page', 'connection']) store.on(topic, show);
+for (const topic of ['page', 'self']) store.on(topic, role);
 setInterval(show, 1000);
 document.addEventListener('langchange', () => { if (page?.redraw) page.redraw(); else draw(); });
 startAudio(() => store.notify({ kind: 'sound-blocked' }));

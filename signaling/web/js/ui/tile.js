@@ -163,8 +163,19 @@ export class Tile {
     };
   }
 
+  /** Another stay in the room is another id. @param {string} id */
+  setId(id) {
+    if (id === this.id) return;
+    for (const { classList } of [this.el, this.off.firstElementChild].filter((el) => el !== null)) {
+      classList.replace(`hue-${hue(this.id)}`, `hue-${hue(id)}`);
+    }
+    this.id = id;
+    this.el.dataset.id = id;
+  }
+
   /** Shows what the store says now. */
   update() {
+    if (this.kind === 'self') this.setId(store.state.self.id);
     const face = this.face();
     this.setTrack(face.track);
     this.isOff = face.cameraOff || !face.track;
