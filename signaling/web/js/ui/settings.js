@@ -98,6 +98,7 @@ let open = null;
 /** @param {Tab} [which] @param {string} [focus] id of a field to begin with */
 export function openSettings(which = 'sound', focus) {
   open?.close();
+  open?.remove(); // its fields have the same ids
   const body = h('div', { class: 'sets__body', role: 'tabpanel', id: 'setspage', tabindex: '0' });
   /** @param {Tab} tab */
   const put = (tab) => {
