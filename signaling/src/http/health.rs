@@ -1,12 +1,13 @@
 //! Answers `/about/health` and `/about/version` of focus and bridge, and guards private APIs.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -103,11 +104,20 @@ fn is_json(content_type: &str) -> bool {
 
 /// An address or `localhost`, with or without port: never a name that somebody can point here.
 fn is_own_host(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+    let Ok(authority) = host.parse::<Authority>() else {
+        return false;
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    let name = authority.host();
+    // Nothing may stand before or between the two.
+    let whole = match authority.port() {
+        Some(port) => host == format!("{name}:{port}"),
+        None => host == name,
+    };
+    let address = match name.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.parse::<Ipv4Addr>().is_ok(),
+    };
+    whole && (address || name.eq_ignore_ascii_case("localhost"))
 }
 
 #[cfg(test)]
@@ -136,7 +146,13 @@ mod tests {
 
     #[tokio::test]
     async fn foreign_hosts_and_origins_are_refused() {
-        for host in ["127.0.0.1:8080", "localhost", "[::1]:8080", "192.0.2.1"] {
+        for host in [
+            "127.0.0.1:8080",
+            "LOCALHOST",
+            "[::1]:8080",
+            "[::1]",
+            "192.0.2.1",
+        ] {
             assert_eq!(
                 ask("GET", &[("host", host)], "").await,
                 StatusCode::OK,
@@ -148,6 +164,14 @@ mod tests {
             "127.0.0.1.evil.example:8080",
             "",
             "localhost.evil",
+            "[::1].evil.example",
+            "[evil.example]:8080",
+            "[::1",
+            "127.0.0.1:8080@evil.example",
+            "evil.example@127.0.0.1",
+            "127.0.0.1:8080:8080",
+            "127.0.0.1/evil.example",
+            "127.1",
         ] {
             assert_eq!(
                 ask("GET", &[("host", host)], "").await,
@@ -155,6 +179,7 @@ mod tests {
                 "{host}"
             );
         }
+        assert_eq!(ask("GET", &[], "").await, StatusCode::FORBIDDEN, "no Host");
         let host = ("host", "127.0.0.1:8080");
         for origin in ["http://evil.example", "null", "https://127.0.0.1:8080"] {
             assert_eq!(

@@ -112,12 +112,20 @@ fn is_own_word(child: &Element) -> bool {
     )
 }
 
-/// Names that clients believe when they come from a room, a token or the focus.
+/// Names that clients believe when they come from a room, a token, the focus or a recorder.
 fn is_focus_word(child: &Element) -> bool {
-    matches!(
-        child.name.as_str(),
-        "identity" | "permissions" | "conference-properties" | "bridgeNotAvailable"
-    )
+    const WORDS: [&str; 9] = [
+        "bridgeNotAvailable",
+        "conference-properties",
+        "etherpad",
+        "identity",
+        "jibri-recording-status",
+        "jibri-sip-call-state",
+        "permissions",
+        "transcription-status",
+        "versions",
+    ];
+    WORDS.contains(&child.name.as_str())
 }
 
 #[cfg(test)]
@@ -133,10 +141,14 @@ mod tests {
             .child(forged)
             .child(Element::new("occupant-id", ns::OCCUPANT_ID).with("id", "1"))
             .child(Element::new("identity", ns::CLIENT))
+            .child(Element::new("jibri-recording-status", "").with("status", "on"))
+            .child(Element::new("versions", ns::JITMEET))
             .child(Element::new("bare", ""))
             .child(Element::new("SourceInfo", ns::CLIENT).text("{}"));
         let kept = sanitize_presence(&stanza, false);
         let names: Vec<_> = kept.elements().map(|child| child.name.as_str()).collect();
         assert_eq!(names, ["bare", "SourceInfo"]);
+        let focus = sanitize_presence(&stanza, true);
+        assert!(focus.find("versions", ns::JITMEET).is_some());
     }
 }
