@@ -173,6 +173,33 @@ test('settings: name, appearance and language at once', async () => {
   await page.evaluate(async () => (await import('/_/assets/js/i18n.js')).setLang('en'))
 })
 
+test('the invitation copies the link, and says so', async () => {
+  await page.evaluate(() => { navigator.clipboard.writeText = async (copied) => { window.testCopied = copied } })
+  await page.click('.deck .roombtn')
+  await page.click('dialog .copyrow button')
+  await reads(page, 'Copied')
+  assert.equal(await page.evaluate(() => window.testCopied), page.url().replace(/#.*/, ''))
+  await page.keyboard.press('Escape')
+  assert.match(await focused(page), /About this meeting/)
+})
+
+test('less motion and forced colours', async () => {
+  const session = await page.createCDPSession()
+  const emulate = (features) => session.send('Emulation.setEmulatedMedia', { features })
+  await emulate([{ name: 'prefers-reduced-motion', value: 'reduce' }])
+  await page.click('#ctl-chat')
+  assert.equal(await page.$eval('#panel', (el) => getComputedStyle(el).animationName), 'none')
+  assert.equal(await page.$eval('#ctl-chat', (el) => getComputedStyle(el).transitionDuration), '0.001s')
+  await emulate([{ name: 'forced-colors', value: 'active' }])
+  assert.equal(await page.$eval('#ctl-mic', (el) => getComputedStyle(el).borderTopStyle), 'solid')
+  await shows(page, 'what is pressed is seen', () => {
+    const [pressed, other] = ['#ctl-chat', '#ctl-people'].map((id) => getComputedStyle(document.querySelector(id)).backgroundColor)
+    return pressed !== other
+  })
+  await emulate([])
+  await page.keyboard.press('Escape')
+})
+
 test('a server that is silent for five minutes gives a page that goes on trying', async () => {
   await page.evaluate(async () => {
     const { store } = await import('/_/assets/js/store.js')

@@ -127,15 +127,19 @@ export function liveMeter(count) {
 
 /** A line of text with a button that copies it. @param {string} text @param {string} label */
 export function copyRow(text, label) {
+  const shown = h('span', { class: 'ellipsis' }, text.replace(/^https?:\/\//, ''));
   const said = h('span', { role: 'status' }, t('c.copy'));
   const copy = h('button', {
     class: 'btn btn--sm btn--soft', type: 'button', 'aria-label': `${t('c.copy')}: ${label}`,
     onclick: async () => {
-      await navigator.clipboard.writeText(text).catch(() => {});
+      try { await navigator.clipboard.writeText(text); } catch {
+        getSelection()?.selectAllChildren(shown); // to be copied by hand
+        return;
+      }
       said.textContent = t('c.copied');
       setIcon(copy, 'check');
       setTimeout(() => { said.textContent = t('c.copy'); setIcon(copy, 'copy'); }, 2000);
     },
   }, icon('copy'), said);
-  return h('div', { class: 'copyrow' }, h('span', { class: 'ellipsis' }, text.replace(/^https?:\/\//, '')), copy);
+  return h('div', { class: 'copyrow' }, shown, copy);
 }

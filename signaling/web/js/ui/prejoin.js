@@ -111,8 +111,11 @@ export class Prejoin {
   update() {
     const { self, page } = store.state;
     this.drawPreview();
-    setControl(this.mic, { ...inputControl('mic'), cls: self.mic.on && !self.mic.problem ? '' : 'is-off' });
-    setControl(this.camera, { ...inputControl('camera'), cls: self.camera.on && !self.camera.problem ? '' : 'is-off' });
+    for (const [button, which] of /** @type {const} */ ([[this.mic, 'mic'], [this.camera, 'camera']])) {
+      const isOn = self[which].on && !self[which].problem;
+      // over a picture there is one red, and shortcuts begin with the meeting
+      setControl(button, { ...inputControl(which), cls: isOn ? '' : 'is-off', key: '' });
+    }
     for (const { fill } of this.selects) fill();
     const isDenied = self.mic.problem === 'denied' && self.camera.problem === 'denied';
     const isJoining = page === 'joining';

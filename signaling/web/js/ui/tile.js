@@ -94,7 +94,9 @@ export class Tile {
     this.acts = this.actions(actions);
     this.el = h('li', {
       class: `tile hue-${hue(id)}`, data: { id, source }, tabindex: '-1',
-      ondblclick: () => actions.pin?.(this),
+      ondblclick: (/** @type {MouseEvent} */ e) => {
+        if (!/** @type {Element} */ (e.target).closest('button')) actions.pin?.(this);
+      },
       onclick: (/** @type {PointerEvent} */ e) => this.tap(e),
       oncontextmenu: (/** @type {PointerEvent} */ e) => this.longPress(e),
     }, this.media, this.off, this.message, this.badges, this.quality,
