@@ -3,7 +3,12 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rcgen::{
+    Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::pem::PemObject;
@@ -44,12 +49,37 @@ pub fn from_files(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsErro
 /// # Errors
 /// [`TlsError`] when a name cannot stand in a certificate.
 pub fn self_signed(names: Vec<String>) -> Result<TlsAcceptor, TlsError> {
-    let made = rcgen::generate_simple_self_signed(names)
+    let (certificate, key) = generate(names)
         .map_err(|error| TlsError(format!("cannot generate a certificate: {error}")))?;
-    let secret = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    acceptor(vec![made.cert.der().clone()], secret.into())
+    let secret = PrivatePkcs8KeyDer::from(key.serialize_der());
+    acceptor(vec![certificate.der().clone()], secret.into())
         .map_err(|error| TlsError(error.to_string()))
 }
+
+/// A certificate of the kind that phones take too once it is trusted: for servers, and for less
+/// than 825 days.
+fn generate(names: Vec<String>) -> Result<(Certificate, KeyPair), rcgen::Error> {
+    let mut wish = CertificateParams::new(names)?;
+    wish.distinguished_name = DistinguishedName::new();
+    wish.distinguished_name.push(DnType::CommonName, "Trestle");
+    wish.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let year = year(now.map_or(0, |since| since.as_secs()));
+    wish.not_before = date_time_ymd(year, 1, 1);
+    wish.not_after = date_time_ymd(year + 2, 1, 1);
+    let key = KeyPair::generate()?;
+    Ok((wish.self_signed(&key)?, key))
+}
+
+/// The year of a Unix time, on its first days the one before.
+fn year(seconds: u64) -> i32 {
+    let years = seconds.saturating_sub(2 * DAY) / YEAR;
+    i32::try_from(years).map_or(1970, |years| 1970 + years)
+}
+
+/// Seconds of a day, and of a year on the average.
+const DAY: u64 = 86_400;
+const YEAR: u64 = 31_556_952;
 
 fn acceptor(
     chain: Vec<CertificateDer<'static>>,
@@ -88,6 +118,19 @@ mod tests {
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         assert!(from_files(&certificate, &key).is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_year_never_lies_ahead() {
+        let new_year_2027 = 1_798_761_600;
+        for (seconds, expected) in [
+            (0, 1970),
+            (new_year_2027 - 1, 2026),
+            (new_year_2027, 2026),
+            (new_year_2027 + 3 * DAY, 2027),
+        ] {
+            assert_eq!(year(seconds), expected);
+        }
     }
 
     #[test]
