@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -98,6 +98,7 @@ where
     let stream = Gated::new(stream, gate.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
+        let peer = behind_proxy(peer, request.headers());
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(gate.clone());
         let router = router.clone();
@@ -117,6 +118,26 @@ where
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Whom a request of a reverse proxy is from. Only one on loopback is believed, and only the last
+/// word of each header, which is its own.
+fn behind_proxy(peer: Peer, headers: &HeaderMap) -> Peer {
+    if !peer.address.ip().is_loopback() {
+        return peer;
+    }
+    let last = |name| {
+        let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+        value.rsplit(',').next().map(str::trim)
+    };
+    let address = last("x-forwarded-for").and_then(|text| text.parse().ok());
+    Peer {
+        address: SocketAddr::new(
+            address.unwrap_or_else(|| peer.address.ip()),
+            peer.address.port(),
+        ),
+        is_secure: peer.is_secure || last("x-forwarded-proto") == Some("https"),
     }
 }
 
@@ -206,6 +227,26 @@ mod tests {
         assert!(proxy.iter().all(Option::is_some));
         drop((mine, proxy));
         assert!(shares.taken.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_proxy_on_loopback_says_whom_a_request_is_from() {
+        let peer = |address: &str, is_secure| Peer {
+            address: address.parse().unwrap(),
+            is_secure,
+        };
+        let mut headers = HeaderMap::new();
+        let proxy = peer("127.0.0.1:9", false);
+        assert_eq!(behind_proxy(proxy, &headers), proxy);
+        headers.append("x-forwarded-for", "127.0.0.1".parse().unwrap());
+        headers.append("x-forwarded-for", "10.0.0.1, 2001:db8::1".parse().unwrap());
+        headers.append("x-forwarded-proto", "https".parse().unwrap());
+        let expected = peer("[2001:db8::1]:9", true);
+        assert_eq!(behind_proxy(proxy, &headers), expected);
+        let stranger = peer("192.0.2.1:9", false);
+        assert_eq!(behind_proxy(stranger, &headers), stranger, "not believed");
+        headers.insert("x-forwarded-for", "unknown".parse().unwrap());
+        assert_eq!(behind_proxy(proxy, &headers), peer("127.0.0.1:9", true));
     }
 
     #[tokio::test(start_paused = true)]
