@@ -29,11 +29,11 @@ async function enter(name, room, parameters = {}, options = {}) {
   return page
 }
 
-/** Waits until the page plays `videos` others and hears them. */
-async function meets(page, videos, seconds = 30) {
+/** Waits until the page plays `videos` others, each for some two seconds, and hears them. */
+async function meets(page, videos, seconds = 45) {
   return until(`${videos} videos and sounds`, async () => {
     const s = await mediaStats(page)
-    return s.video.length >= videos && s.audio.filter((a) => a.packets > 0).length >= videos && s
+    return s.video.filter((v) => v.frames > 30).length >= videos && s.audio.filter((a) => a.packets > 0).length >= videos && s
   }, seconds).catch(async (error) => {
     const s = await mediaStats(page)
     throw new Error(`${error.message}\n${JSON.stringify(s)}\n${page.problems.join('\n')}\n${server.log().slice(-3000)}`)
@@ -55,8 +55,8 @@ test('two in Chromium see and hear each other through the bridge', async () => {
 test('three of which one is Firefox', async () => {
   const room = newRoom()
   const pages = [await enter('chromium', room), await enter('firefox', room), await enter('chromium', room)]
-  for (const page of pages) await meets(page, 2, 45)
-  await Promise.all(pages.map((page) => watch(page, { seconds: 10, videos: 2, sounds: 2, gap: 1.5 })))
+  for (const page of pages) await meets(page, 2)
+  await Promise.all(pages.map((page) => watch(page, { seconds: 20, videos: 2, sounds: 2 })))
 })
 
 test('two over BOSH', async () => {
@@ -71,7 +71,7 @@ test('a screen shared by Chromium is seen by Firefox', async () => {
   const room = newRoom()
   const sharer = await enter('chromium', room)
   const watcher = await enter('firefox', room)
-  await meets(watcher, 1, 45)
+  await meets(watcher, 1)
   await sharer.click('[data-action="share"]')
   await until('camera and screen at the watcher', async () => {
     const s = await mediaStats(watcher)
@@ -118,7 +118,7 @@ test('when the first leaves, the next becomes moderator and the others go on', a
   const second = await enter('chromium', room)
   await until('the second is in', async () => (await role(second)) === 'participant')
   const third = await enter('chromium', room)
-  await meets(third, 2, 45)
+  await meets(third, 2)
   await first.close()
   await until('the second is moderator', async () => (await role(second)) === 'moderator', 30)
   assert.equal(await role(third), 'participant')
