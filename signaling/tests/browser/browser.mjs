@@ -56,7 +56,9 @@ export async function newPage(browser) {
   page.problems = []
   page.on('pageerror', (error) => page.problems.push(`error: ${error.message}`))
   page.on('console', (message) => {
-    if (message.type() === 'error') page.problems.push(`console: ${message.text()}`)
+    if (message.type() !== 'error') return
+    const errors = message.args().map((arg) => arg.remoteObject()?.description).filter(Boolean)
+    page.problems.push(`console: ${[message.text(), ...errors].join('\n')}`)
   })
   await page.evaluateOnNewDocument(() => {
     const Real = window.RTCPeerConnection

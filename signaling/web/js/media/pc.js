@@ -238,8 +238,11 @@ export class MediaSession {
     };
   }
 
+  /** In the queue: parameters that are read while others are being set are refused. @param {MediaStreamTrack | null} track */
+  adaptLayers(track) { return this.enqueue(() => this.applyLayers(track)); }
+
   /** @param {MediaStreamTrack | null} track */
-  async adaptLayers(track) {
+  async applyLayers(track) {
     const { width = 0, height = 0 } = track?.getSettings() ?? {};
     this.captureHeight = Math.min(width || height, height) || this.captureHeight;
     const { sender } = this.transceiver(CAMERA);
