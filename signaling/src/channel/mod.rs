@@ -11,6 +11,7 @@ pub mod websocket;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::extract::ws::Utf8Bytes;
 use bridge_core::description::{SourceDescription, VideoType};
 use bridge_core::event::MappedSource;
 use bridge_core::id::Ssrc;
@@ -24,8 +25,8 @@ use crate::secret;
 /// Something for a socket.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// A message.
-    Text(String),
+    /// A message; those that are the same for all share their bytes.
+    Text(Utf8Bytes),
     /// The end: close code and reason.
     Close(u16, &'static str),
 }
@@ -306,7 +307,7 @@ impl Channels {
         mut fields: Map<String, Value>,
     ) {
         fields.insert("from".to_owned(), from.endpoint.as_str().into());
-        let text = Value::Object(fields).to_string();
+        let text = Utf8Bytes::from(Value::Object(fields).to_string());
         let mut state = self.lock();
         let State {
             conferences, stats, ..
@@ -337,9 +338,12 @@ impl Channels {
         });
     }
 
-    /// Puts what an endpoint said of its sources into their description.
+    /// Puts what an endpoint said of its sources into their description, and forgets what it was
+    /// told of those that it has no more.
     pub(crate) fn amend(&self, address: &EndpointAddress, sources: &mut [SourceDescription]) {
         with(&mut self.lock().conferences, address, |it| {
+            it.constraints
+                .retain(|name, _| sources.iter().any(|source| source.name == *name));
             for source in sources {
                 if let Some(shows) = it.video_types.get(&source.name) {
                     source.video_type = *shows;
@@ -377,20 +381,21 @@ impl Conference {
         self.speakers.insert(0, speaker.clone());
         self.speakers.truncate(SPEAKERS);
         if let Some(text) = self.speaker_message() {
-            self.say_all(&text, stats);
+            self.say_all(text, stats);
         }
     }
 
     fn becomes(&mut self, id: &EndpointId, active: bool, stats: &mut ChannelStats) {
         if let Some(endpoint) = self.endpoints.get_mut(id) {
             endpoint.active = active;
-            self.say_all(&message::connectivity(id, active), stats);
+            self.say_all(message::connectivity(id, active), stats);
         }
     }
 
-    fn say_all(&mut self, text: &str, stats: &mut ChannelStats) {
+    fn say_all(&mut self, text: String, stats: &mut ChannelStats) {
+        let text = Utf8Bytes::from(text);
         for endpoint in self.endpoints.values_mut() {
-            endpoint.say(text.to_owned(), stats);
+            endpoint.say(text.clone(), stats);
         }
     }
 
@@ -429,22 +434,21 @@ impl Endpoint {
     }
 
     /// Sends a part of the state. Without room the socket is closed: it would miss something.
-    fn say(&mut self, text: String, stats: &mut ChannelStats) {
+    fn say(&mut self, text: impl Into<Utf8Bytes>, stats: &mut ChannelStats) {
         let Some(socket) = &self.socket else { return };
         stats.sent += 1;
-        if socket.queue.try_send(Outgoing::Text(text)).is_err() {
+        if socket.queue.try_send(Outgoing::Text(text.into())).is_err() {
             stats.overflowed += 1;
             self.socket = None;
         }
     }
 
-    /// Sends something that is no part of the state; without room it is lost.
-    fn pass(&self, text: &str, stats: &mut ChannelStats) {
+    /// Sends something that is no part of the state. Half of the queue is kept for the state, so
+    /// that nobody gets another's socket closed by talking.
+    fn pass(&self, text: &Utf8Bytes, stats: &mut ChannelStats) {
         if let Some(socket) = &self.socket
-            && socket
-                .queue
-                .try_send(Outgoing::Text(text.to_owned()))
-                .is_ok()
+            && socket.queue.capacity() > QUEUE / 2
+            && socket.queue.try_send(Outgoing::Text(text.clone())).is_ok()
         {
             stats.sent += 1;
         }
@@ -516,6 +520,50 @@ mod tests {
             rtx: None,
             video_type: VideoType::Camera,
         }
+    }
+
+    #[test]
+    fn talk_of_others_never_takes_the_place_of_the_state() {
+        let channels = Channels::new("b");
+        let path = channels.open(&address("a"));
+        let mut attached = attach(&channels, &path).unwrap();
+        for _ in 0..2 * QUEUE {
+            channels.relay(&address("b"), None, Map::new());
+        }
+        for _ in 0..QUEUE / 4 {
+            channels.greet(&address("a"));
+        }
+        assert_eq!(channels.stats().overflowed, 0);
+        let mut count = 0;
+        while attached.queue.try_recv().is_ok() {
+            count += 1;
+        }
+        assert!(count < QUEUE, "{count}");
+    }
+
+    #[test]
+    fn what_was_said_of_sources_that_are_gone_is_forgotten() {
+        let channels = Channels::new("b");
+        let endpoint = address("a");
+        let path = channels.open(&endpoint);
+        for source in ["a-v0", "a-v1"] {
+            channels.tell(&Event::SenderConstraints {
+                endpoint: endpoint.clone(),
+                source: name(source),
+                max_height: 720,
+            });
+        }
+        let mut kept = [SourceDescription {
+            name: name("a-v0"),
+            kind: MediaKind::Video,
+            video_type: VideoType::Camera,
+            ssrcs: vec![Ssrc(1)],
+            groups: Vec::new(),
+        }];
+        channels.amend(&endpoint, &mut kept);
+        let classes = classes(&mut attach(&channels, &path).unwrap());
+        let told = classes.iter().filter(|it| *it == "SenderSourceConstraints");
+        assert_eq!(told.count(), 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::{self, FromClient};
 use super::{Attached, Channels, Outgoing};
-use crate::feature::rate_limit::network;
+use crate::feature::rate_limit::{TokenBucket, network};
 use crate::listen::Peer;
 use crate::seam::MediaEngine;
 
@@ -119,7 +119,7 @@ async fn converse<M: MediaEngine>(
         tokio::select! {
             outgoing = attached.queue.recv() => match outgoing {
                 Some(Outgoing::Text(text)) => {
-                    match timeout(SILENCE, socket.send(Message::Text(text.into()))).await {
+                    match timeout(SILENCE, socket.send(Message::Text(text))).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => return None,
                         Err(_) => return Some((1008, "too slow")),
@@ -133,7 +133,7 @@ async fn converse<M: MediaEngine>(
                 pinged = false;
                 match incoming {
                     Some(Ok(Message::Text(text))) => {
-                        if !rate.allow(heard) {
+                        if !rate.allow(text.len(), heard) {
                             return Some((1008, "too many messages"));
                         }
                         take(text.as_str(), &attached.endpoint, door).await;
@@ -189,33 +189,29 @@ async fn take<M: MediaEngine>(text: &str, endpoint: &EndpointAddress, door: &Doo
     }
 }
 
-/// Bounds what one client may say: 50 messages a second, 100 at once.
+/// Bounds what one client may say, since each word may go to a thousand others: 50 messages a
+/// second, 100 at once, and 64 KiB a second, 256 KiB at once.
 #[derive(Debug)]
 struct Rate {
-    room: f64,
-    at: Instant,
+    messages: TokenBucket,
+    bytes: TokenBucket,
 }
 
 impl Rate {
-    const PER_SECOND: f64 = 50.0;
-    const BURST: f64 = 100.0;
-
     fn new(now: Instant) -> Self {
+        let now = now.into_std();
         Self {
-            room: Self::BURST,
-            at: now,
+            messages: TokenBucket::new(50, 100, now),
+            bytes: TokenBucket::new(64 * 1024, 256 * 1024, now),
         }
     }
 
-    fn allow(&mut self, now: Instant) -> bool {
-        let gained = now.duration_since(self.at).as_secs_f64() * Self::PER_SECOND;
-        self.room = (self.room + gained).min(Self::BURST);
-        self.at = now;
-        let allowed = self.room >= 1.0;
-        if allowed {
-            self.room -= 1.0;
-        }
-        allowed
+    fn allow(&mut self, length: usize, now: Instant) -> bool {
+        let now = now.into_std();
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let fits =
+            |bucket: &mut TokenBucket, amount| bucket.take_within(amount, Duration::ZERO, now);
+        fits(&mut self.messages, 1).is_some() && fits(&mut self.bytes, length).is_some()
     }
 }
 
@@ -331,9 +327,12 @@ mod tests {
     fn a_hundred_messages_at_once_and_fifty_a_second() {
         let start = Instant::now();
         let mut rate = Rate::new(start);
-        assert_eq!((0..200).filter(|_| rate.allow(start)).count(), 100);
+        assert_eq!((0..200).filter(|_| rate.allow(1, start)).count(), 100);
         let later = start + Duration::from_secs(1);
-        assert_eq!((0..200).filter(|_| rate.allow(later)).count(), 50);
+        assert_eq!((0..200).filter(|_| rate.allow(1, later)).count(), 50);
+        let mut rate = Rate::new(start);
+        let long = (0..50).filter(|_| rate.allow(MESSAGE_MAX, start));
+        assert_eq!(long.count(), 4, "and in bytes");
     }
 
     #[test]
