@@ -119,3 +119,77 @@ fn a_narrow_link_gets_a_smaller_encoding() {
     assert!(gained(0) + gained(1) > 200, "{before:?} {report:?}");
     assert!(gained(2) < 30, "{before:?} {report:?}");
 }
+
+/// A slow link, or one that loses a lot: the picture settles on an encoding that fits.
+#[test]
+fn a_slow_link_gets_a_picture_that_goes_on() {
+    for (rate, smaller_than) in [(300_000, 1), (600_000, 2), (1_000_000, 2), (2_000_000, 3)] {
+        let (mut sim, _, receiver) = meet(&Settings::new(8), &PeerOptions::default());
+        let slow = Link {
+            rate: Some(rate),
+            ..Link::default()
+        };
+        sim.set_links(receiver, Link::default(), slow);
+        sim.run(Duration::from_secs(10));
+        let begun = video(&sim, receiver);
+        sim.peer_mut(receiver).forget_freezes();
+        sim.run(Duration::from_secs(60));
+        let report = video(&sim, receiver);
+        assert_eq!(report.faults, Vec::<String>::new());
+        assert!(
+            report.longest_freeze < Duration::from_secs(2),
+            "{rate}: {report:?}"
+        );
+        let gained: Vec<_> = report
+            .by_encoding
+            .iter()
+            .zip(begun.by_encoding)
+            .map(|(after, before)| after - before)
+            .collect();
+        let fitting: u64 = gained.iter().take(smaller_than).sum();
+        assert!(fitting > 1_200, "{rate}: {gained:?} {report:?}");
+    }
+}
+
+#[test]
+fn a_link_that_loses_a_lot_gets_a_picture_that_goes_on() {
+    let (mut sim, _, receiver) = meet(&Settings::new(9), &PeerOptions::default());
+    sim.set_links(receiver, Link::default(), Link::lossy(15));
+    sim.run(Duration::from_secs(10));
+    sim.peer_mut(receiver).forget_freezes();
+    sim.run(Duration::from_secs(30));
+    let report = video(&sim, receiver);
+    assert_eq!(report.faults, Vec::<String>::new());
+    assert!(report.longest_freeze < Duration::from_secs(2), "{report:?}");
+    assert!(report.decoded > 900, "{report:?}");
+}
+
+#[test]
+fn an_encoding_that_stops_is_replaced_by_a_smaller_one() {
+    let (mut sim, sender, receiver) = meet(&Settings::new(10), &PeerOptions::default());
+    sim.run(Duration::from_secs(5));
+    let before = video(&sim, receiver);
+    sim.peer_mut(sender).stop_encoding(2, true);
+    sim.peer_mut(receiver).forget_freezes();
+    sim.run(Duration::from_secs(5));
+    let fallen = video(&sim, receiver);
+    is_clean(&fallen);
+    assert!(fallen.by_encoding[1] > before.by_encoding[1] + 100);
+    assert!(
+        fallen.longest_freeze < Duration::from_millis(1_100),
+        "{fallen:?}"
+    );
+    sim.peer_mut(sender).stop_encoding(2, false);
+    sim.peer_mut(receiver).forget_freezes();
+    sim.run(Duration::from_secs(5));
+    let risen = video(&sim, receiver);
+    is_clean(&risen);
+    assert!(
+        risen.by_encoding[2] > fallen.by_encoding[2] + 60,
+        "{risen:?}"
+    );
+    assert!(
+        risen.longest_freeze < Duration::from_millis(150),
+        "{risen:?}"
+    );
+}

@@ -42,7 +42,7 @@ use crate::event::{Event, MappedSource};
 use crate::id::{EndpointAddress, SourceKey, SourceName, Ssrc};
 use crate::ingest::source::{Pending, Source};
 use crate::random::Random;
-use crate::route::allocate::Allocation;
+use crate::route::allocate::{Allocation, Layer};
 use crate::route::constraints::Constraints;
 use crate::route::table::{AUDIO_LAYER, Capacity, Table, View};
 use crate::rtcp::{CompoundWriter, ReportBlock, RtcpPacket};
@@ -180,10 +180,16 @@ impl Receiver {
         };
         let wants_otherwise = self.table.decide(now, view, &self.constraints, &capacity);
         self.acted_bound = bound;
-        self.next_route = now + ROUTE_INTERVAL;
+        let drains = self.bound.is_draining(now);
+        self.next_route = now
+            + if drains {
+                DRAIN_INTERVAL
+            } else {
+                ROUTE_INTERVAL
+            };
         self.slots.release(view.sources);
         self.assign_slots(now, view.sources, random, outbox);
-        self.set_targets(now);
+        self.set_targets(now, drains);
         self.tell_forwarded(view.sources, outbox);
         wants_otherwise
     }
@@ -222,7 +228,8 @@ impl Receiver {
         mapped.clear();
     }
 
-    fn set_targets(&mut self, now: Time) {
+    /// Sets what each slot forwards: the base temporal layers only while the link `drains`.
+    fn set_targets(&mut self, now: Time, drains: bool) {
         for slot in self.slots.iter_mut() {
             if slot.kind == MediaKind::Audio && slot.forwarding {
                 slot.selector.set_target(Some(AUDIO_LAYER));
@@ -233,7 +240,11 @@ impl Receiver {
             if let Some(slot) = place.and_then(|place| self.slots.get_mut(place))
                 && target.is_some()
             {
-                slot.selector.set_target(*target);
+                let target = target.map(|layer| Layer {
+                    temporal: if drains { 0 } else { layer.temporal },
+                    ..layer
+                });
+                slot.selector.set_target(target);
                 let wish = slot.selector.ask(now);
                 self.keyframe_wishes
                     .extend(wish.map(|encoding| (*source, encoding)));
@@ -308,7 +319,7 @@ impl Receiver {
             && let Some(source) = slot.source
             && let Some(encoding) = slot.selector.wanted_encoding()
             && slot.kind == MediaKind::Video
-            && slot.keyframe_throttle.grant(now)
+            && slot.keyframe_throttle.grant(now, self.rtt)
         {
             self.keyframe_wishes.push((source, encoding));
         }
@@ -326,6 +337,7 @@ impl Receiver {
     /// A bound that moved far enough calls for another decision.
     fn note_bound(&mut self, now: Time) {
         let bound = self.bound.bitrate(&self.negotiated);
+        self.retransmissions.set_bound(bound);
         let moved = match (bound, self.acted_bound) {
             (Some(bound), Some(acted)) => bound.abs_diff(acted) > acted / 100 * BOUND_STEP_PERCENT,
             (bound, acted) => bound != acted,
@@ -368,10 +380,12 @@ impl Receiver {
                 self.forward_rest(now, place, key, source, *pending);
             }
         }
-        if let Some(slot) = self.slots.get_mut(place)
-            && let Some(encoding) = slot.selector.ask(now)
-        {
-            self.keyframe_wishes.push((key, encoding));
+        if let Some(slot) = self.slots.get_mut(place) {
+            let owed = slot.keyframe_throttle.owed(now);
+            let owed = slot.selector.wanted_encoding().filter(|_| owed);
+            let wish = slot.selector.ask(now).or(owed);
+            self.keyframe_wishes
+                .extend(wish.map(|encoding| (key, encoding)));
         }
     }
 
@@ -418,6 +432,9 @@ impl Receiver {
         };
         // history.rs
         slot.remember(now, out, pending);
+        if packet.facts.starts_keyframe() {
+            slot.keyframe_throttle.note_keyframe(now);
+        }
         // send.rs
         let planned = Planned {
             slot: place,
@@ -495,6 +512,9 @@ impl Receiver {
 
 /// Time after which a decision is made anew without a reason: bit rates change.
 const ROUTE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The same while less is sent so that queues drain.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often it is looked for sender reports to pass on.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);

@@ -20,6 +20,8 @@ pub(crate) struct Retransmissions {
     queue: Vec<Wanted>,
     /// Bytes that may be sent again.
     allowance: u64,
+    /// How many these may become.
+    most: u64,
 }
 
 /// A packet that is wanted again.
@@ -36,6 +38,7 @@ impl Retransmissions {
         Self {
             queue: Vec::new(),
             allowance: RETRANSMISSION_BYTES_MAX,
+            most: RETRANSMISSION_BYTES_MAX,
         }
     }
 
@@ -79,21 +82,35 @@ impl Retransmissions {
         self.queue.pop()
     }
 
-    /// Puts what is queued in the order of the numbers, the last first, as [`Self::pop`] takes it.
+    /// Puts what is queued in the order of the numbers. [`Self::pop`] takes the newest first: when
+    /// not everything may be sent, a new keyframe counts more than what it takes the place of.
     pub(crate) fn sort(&mut self) {
         self.queue
             .sort_unstable_by_key(|wanted| (wanted.slot, wanted.out));
-        self.queue.reverse();
     }
 
     /// Bytes of media were sent: a share of them may be sent again.
     pub(crate) const fn note_sent(&mut self, bytes: u64) {
-        let allowance = self.allowance.saturating_add(bytes / SHARE);
-        self.allowance = if allowance < RETRANSMISSION_BYTES_MAX {
-            allowance
-        } else {
-            RETRANSMISSION_BYTES_MAX
-        };
+        self.allowance = self.allowance.saturating_add(bytes / SHARE);
+        self.clamp();
+    }
+
+    /// No more than a quarter of a second of `bound` bits per second may be sent again in a burst:
+    /// a link that is full already is not filled with it.
+    pub(crate) const fn set_bound(&mut self, bound: Option<u64>) {
+        if let Some(bound) = bound {
+            self.most = bound / (8 * 4);
+        }
+        self.clamp();
+    }
+
+    const fn clamp(&mut self) {
+        if self.most > RETRANSMISSION_BYTES_MAX {
+            self.most = RETRANSMISSION_BYTES_MAX;
+        }
+        if self.allowance > self.most {
+            self.allowance = self.most;
+        }
     }
 
     /// Whether `bytes` may be sent again; if so they are taken off.
@@ -108,30 +125,53 @@ impl Retransmissions {
     }
 }
 
-/// Limits the keyframes that a receiver can ask for on one slot: one per
-/// [`KEYFRAME_INTERVAL`], and as many as the ring holds per [`KEYFRAME_PERIOD`].
+/// Limits the keyframes that a receiver can ask for on one slot: [`KEYFRAMES_MAX`] at once, and
+/// one more after each [`KEYFRAME_REFILL`]. One that is refused for that is granted then, if it is
+/// still of use: the receiver's picture stands still meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct KeyframeThrottle {
-    /// The latest ones granted.
-    granted: [Option<Time>; KEYFRAMES_PER_PERIOD],
-    next: usize,
+    /// The latest grant, while no keyframe has come since.
+    awaited: Option<Time>,
+    /// When the latest keyframe was sent.
+    sent: Option<Time>,
+    /// When all may be asked for at once again.
+    full_at: Option<Time>,
+    /// One was refused.
+    is_owed: bool,
 }
 
 impl KeyframeThrottle {
-    /// Whether a keyframe may be asked for now; if so it is counted.
-    pub(crate) fn grant(&mut self, now: Time) -> bool {
-        let newest = self.granted.iter().flatten().max();
-        let oldest = self.granted.get(self.next).copied().flatten();
-        let too_soon = newest.is_some_and(|at| now.since(*at) < KEYFRAME_INTERVAL);
-        let too_many = oldest.is_some_and(|at| now.since(at) < KEYFRAME_PERIOD);
-        if too_soon || too_many {
+    /// Whether a keyframe may be asked for now; if so it is counted. A receiver asks as well
+    /// within a round trip of `rtt` after one was sent, or while one is awaited: in vain.
+    pub(crate) fn grant(&mut self, now: Time, rtt: Option<Duration>) -> bool {
+        let crossing = rtt
+            .unwrap_or_default()
+            .clamp(KEYFRAME_INTERVAL, CROSSING_MAX);
+        let recent = |at: Option<Time>, span| at.is_some_and(|at| now.since(at) < span);
+        if recent(self.sent, crossing) || recent(self.awaited, KEYFRAME_PATIENCE) {
             return false;
         }
-        if let Some(place) = self.granted.get_mut(self.next) {
-            *place = Some(now);
+        self.is_owed = true;
+        self.owed(now)
+    }
+
+    /// Whether one that was refused is granted now.
+    pub(crate) fn owed(&mut self, now: Time) -> bool {
+        let full_at = self.full_at.map_or(now, |at| at.max(now)) + KEYFRAME_REFILL;
+        if !self.is_owed || full_at > now + KEYFRAME_REFILL * KEYFRAMES_MAX {
+            return false;
         }
-        self.next = (self.next + 1) % KEYFRAMES_PER_PERIOD;
+        self.full_at = Some(full_at);
+        self.awaited = Some(now);
+        self.is_owed = false;
         true
+    }
+
+    /// A keyframe is sent.
+    pub(crate) const fn note_keyframe(&mut self, now: Time) {
+        self.sent = Some(now);
+        self.awaited = None;
+        self.is_owed = false;
     }
 }
 
@@ -144,8 +184,14 @@ const RTT_UNKNOWN: Duration = Duration::from_millis(100);
 /// The shortest such time: a receiver on the same host asks no sooner.
 const RTT_MIN: Duration = Duration::from_millis(10);
 
+/// Time after a keyframe was sent in which a request crosses with it: the round trip, within these.
 const KEYFRAME_INTERVAL: Duration = Duration::from_millis(200);
 
-const KEYFRAME_PERIOD: Duration = Duration::from_secs(10);
+const CROSSING_MAX: Duration = Duration::from_millis(500);
 
-const KEYFRAMES_PER_PERIOD: usize = 3;
+/// Time that an awaited keyframe is waited for (`ingest/keyframe.rs` repeats the request).
+const KEYFRAME_PATIENCE: Duration = Duration::from_secs(1);
+
+const KEYFRAME_REFILL: Duration = Duration::from_secs(4);
+
+const KEYFRAMES_MAX: u32 = 3;

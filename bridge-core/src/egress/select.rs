@@ -56,17 +56,20 @@ pub(crate) enum Choice {
 
 impl Selector {
     /// Sets what is wanted. `None` stops at once.
-    pub(crate) const fn set_target(&mut self, target: Option<Layer>) {
+    pub(crate) fn set_target(&mut self, target: Option<Layer>) {
+        let encoding = |layer: Layer| layer.encoding;
+        if target.map(encoding) != self.target.map(encoding) {
+            self.asked_at = None;
+        }
         self.target = target;
         if target.is_none() {
             self.current = None;
             self.frame = None;
-            self.asked_at = None;
         }
     }
 
     /// Forgets a source: the next one begins with a keyframe of its own.
-    pub(crate) const fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.set_target(None);
         self.keyframe_at = None;
     }

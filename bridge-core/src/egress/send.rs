@@ -185,7 +185,7 @@ impl Receiver {
             planned.form,
             sent,
             packet,
-            &mut self.transport_sequence,
+            kind.is_numbered().then_some(&mut self.transport_sequence),
         );
         let (ssrc, payload_type, index) = if planned.form == Form::Rtx {
             slot.rtx_sequence += 1;
@@ -214,11 +214,13 @@ impl Receiver {
             set_extension(header, true);
         }
         write_payload(planned, packet, payload.get_mut(..layout.payload)?)?;
-        let bytes = segment.len() as u64;
-        self.bound.note_sent(bytes);
+        if kind.is_numbered() && planned.form != Form::Again {
+            let number = stamp.transport_sequence;
+            self.bound.note_sent(number, segment.len());
+        }
         if planned.form == Form::Media {
             slot.reported.note_sent(packet.payload_length.into());
-            self.retransmissions.note_sent(bytes);
+            self.retransmissions.note_sent(segment.len() as u64);
             stats.packets_forwarded += 1;
         } else {
             stats.packets_retransmitted += 1;
@@ -233,14 +235,17 @@ fn stamp(
     form: Form,
     sent: Option<&mut Sent>,
     packet: &MediaPacket,
-    transport_sequence: &mut u16,
+    transport_sequence: Option<&mut u16>,
 ) -> Stamp {
     let again = sent.filter(|_| form != Form::Rtx);
     let at = again.as_ref().map_or(now, |sent| sent.at);
     let earlier = again.as_ref().and_then(|sent| sent.transport_sequence);
     let transport_sequence = earlier.unwrap_or_else(|| {
-        *transport_sequence = transport_sequence.wrapping_add(1);
-        *transport_sequence
+        // One that does not carry it takes none: it would seem to be lost.
+        transport_sequence.map_or(0, |number| {
+            *number = number.wrapping_add(1);
+            *number
+        })
     });
     if let Some(sent) = again {
         sent.transport_sequence = Some(transport_sequence);

@@ -122,6 +122,11 @@ impl Kind {
         FIXED_HEADER_LENGTH + self.write_extensions(&stamp, &mut [0; BLOCK_BYTES_MAX])
     }
 
+    /// Whether packets carry a transport-wide number.
+    pub(crate) const fn is_numbered(&self) -> bool {
+        self.transport_sequence.is_some()
+    }
+
     /// Bytes of a packet's header and extension block.
     pub(crate) const fn header_length(&self, has_audio_level: bool) -> usize {
         if has_audio_level {

@@ -20,10 +20,13 @@ pub(super) struct Rate {
     bytes: [u32; SLICES],
     /// Number of the newest slice since the engine's start.
     newest: u64,
+    /// When the first packet came.
+    began: Option<Time>,
 }
 
 impl Rate {
     pub(super) fn add(&mut self, now: Time, bytes: usize) {
+        self.began.get_or_insert(now);
         let slice = slice_of(now);
         let passed = slice.saturating_sub(self.newest).min(SLICES as u64);
         for empty in (slice - passed.min(slice)..slice).map(|before| before + 1) {
@@ -80,6 +83,12 @@ impl Encoding {
         self.rate.bits_per_second(now)
     }
 
+    /// Whether its rate cannot be told yet, since it began less than a second ago.
+    pub(crate) fn is_fresh(&self, now: Time) -> bool {
+        let began = self.rate.began;
+        began.is_some_and(|began| now.since(began) < FRESH)
+    }
+
     /// Whether nothing came for too long, with regard to what came of the other encodings.
     fn is_silent(&self, now: Time) -> bool {
         self.newest.is_none_or(|(_, arrival)| {
@@ -128,6 +137,9 @@ const fn place_of(slice: u64) -> usize {
 const SLICES: usize = 20;
 
 const SLICE_MILLIS: u64 = 50;
+
+/// Time that the rate is measured over.
+const FRESH: Duration = Duration::from_millis(SLICES as u64 * SLICE_MILLIS);
 
 /// Silence after which an encoding that is overtaken by others counts as stopped: over the longest
 /// gap between frames of a live one (7.5 per second and some lost), under what a viewer takes for a

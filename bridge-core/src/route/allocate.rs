@@ -4,10 +4,10 @@
 //! order of importance; in rounds each is improved by one encoding while it fits; one on stage
 //! jumps at once to the preferred quality, and until it has that, nothing behind it is improved;
 //! a screen on stage that stands first may exceed the budget by [`OVERSEND_MAX`]. An encoding
-//! larger than the one that is forwarded must fit with [`SPARE_PERCENT`] to spare, so that a
-//! measured rate that wavers does not cost a keyframe each time. What is left to the estimator's
-//! own issue: temporal layers as a fast actuator, holding off after a fall, and thumbnails that
-//! starve behind an unsatisfied stage. Every decision says its [`Reason`].
+//! larger than the one that is forwarded must fit with [`SPARE_PERCENT`] to spare, and that one
+//! may be over by as much, so that a measured rate that wavers does not cost a keyframe each time.
+//! What is left to the estimator's own issue: temporal layers as a fast actuator and thumbnails
+//! that starve behind an unsatisfied stage. Every decision says its [`Reason`].
 
 use crate::description::{VideoConstraints, VideoType};
 use crate::id::SourceKey;
@@ -262,10 +262,13 @@ impl Ladder {
     }
 }
 
-/// The offer at the price that it must fit at.
+/// The offer at the price that it must fit at: rates waver, by each keyframe for one.
 fn with_spare(offer: Offer, current: Option<u8>) -> Offer {
-    let is_larger = current.is_some_and(|current| offer.encoding > current);
-    let percent = if is_larger { 100 + SPARE_PERCENT } else { 100 };
+    let percent = match current {
+        Some(current) if offer.encoding > current => 100 + SPARE_PERCENT,
+        Some(current) if offer.encoding == current => 100 - SPARE_PERCENT,
+        _ => 100,
+    };
     Offer {
         bitrate: offer.bitrate.saturating_mul(percent) / 100,
         ..offer
@@ -289,7 +292,7 @@ pub(crate) const TEMPORAL_MAX: u8 = 7;
 /// Lines that a camera on stage gets before anything else is improved.
 const PREFERRED_HEIGHT: u16 = 360;
 
-/// How much more than its rate a larger encoding must find.
+/// How much more than its rate a larger encoding must find, and the one that is forwarded less.
 const SPARE_PERCENT: u64 = 10;
 
 /// Bits per second by which a screen on stage may exceed the budget (JVB: `max-oversend-bitrate`).
@@ -474,7 +477,8 @@ thumbnail before a screen: -- -- 0- 0- 0- 0- 0- 00 00 00 00 00
         };
         for (kbits, current, next) in [
             (1_900, 2, "2"),
-            (2_100, 2, "1"),
+            (2_100, 2, "2"),
+            (2_300, 2, "1"),
             (1_900, 1, "1"),
             (1_800, 1, "2"),
         ] {

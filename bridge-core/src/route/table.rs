@@ -74,7 +74,10 @@ impl Table {
         }
         self.rank(view, constraints);
         self.gather(now, view, constraints, capacity);
-        allocate(&self.candidates, capacity.budget, &mut self.allocations);
+        let sound = self.audio.iter().map(|key| bitrate(now, view, *key));
+        let sound = sound.fold(0, u64::saturating_add);
+        let budget = capacity.budget.map(|all| all.saturating_sub(sound));
+        allocate(&self.candidates, budget, &mut self.allocations);
         let is_as_before = |now: &Allocation| {
             let before = self.decided_before(now.source);
             before.map_or(0, |before| before.wanted_height) == now.wanted_height
@@ -154,23 +157,44 @@ impl Table {
     }
 }
 
-/// What a source offers now. A height that no keyframe has told yet is taken to double from 180.
+/// What a sound takes of the budget, before any picture.
+fn bitrate(now: Time, view: &View<'_>, source: SourceKey) -> u64 {
+    let source = view.sources.get(source);
+    let encodings = source.into_iter().flat_map(|source| &source.encodings);
+    encodings.map(|encoding| encoding.bitrate(now)).sum()
+}
+
+/// What a source offers now. A height that no keyframe has told yet is taken to double from 180, and
+/// the rate of an encoding that has just begun to be at least [`RATE_STEP`] times that of the one
+/// below it.
 fn offers(now: Time, source: &Source) -> [Option<Offer>; ENCODINGS_MAX] {
     let mut offers = [None; ENCODINGS_MAX];
+    let mut below = 0;
     for ((place, encoding), (index, height)) in offers
         .iter_mut()
         .zip(&source.encodings)
         .zip((0..).zip(DEFAULT_HEIGHTS))
     {
+        let measured = encoding.bitrate(now);
+        let expected = if encoding.is_fresh(now) {
+            RATE_STEP * below
+        } else {
+            0
+        };
+        let bitrate = measured.max(expected);
         *place = Some(Offer {
             encoding: index,
             height: encoding.height.unwrap_or(height),
-            bitrate: encoding.bitrate(now),
+            bitrate,
             live: encoding.live,
         });
+        below = bitrate;
     }
     offers
 }
+
+/// How many times the rate of the next smaller encoding one has that doubles the height.
+const RATE_STEP: u64 = 3;
 
 /// Layer of a sound.
 pub(crate) const AUDIO_LAYER: Layer = Layer {

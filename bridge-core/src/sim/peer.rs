@@ -256,6 +256,20 @@ impl Peer {
         }
     }
 
+    /// Stops one of its camera's encodings, as a browser does that lacks bandwidth, or goes on.
+    pub fn stop_encoding(&mut self, encoding: usize, stopped: bool) {
+        if let Some(camera) = &mut self.camera {
+            camera.stop(encoding, stopped);
+        }
+    }
+
+    /// Measures freezes from now on only.
+    pub fn forget_freezes(&mut self) {
+        for receiver in self.receivers.values_mut() {
+            receiver.forget_freezes();
+        }
+    }
+
     /// Its end of the transport.
     #[must_use]
     pub fn description(&self) -> TransportDescription {

@@ -65,6 +65,10 @@ impl StreamReceiver {
         &self.check.report
     }
 
+    pub(super) fn forget_freezes(&mut self) {
+        self.check.report.longest_freeze = Duration::ZERO;
+    }
+
     /// Takes a packet under its number in this stream, straight or by retransmission.
     pub(super) fn take(&mut self, now: Time, sequence: u16, received: Received, again: bool) {
         let number = self.extender.extend(sequence);

@@ -210,6 +210,8 @@ pub(super) struct Microphone {
 #[derive(Debug)]
 pub(super) struct CameraSender {
     layers: Vec<(Stream, Vp8Encoder)>,
+    /// Which of them are stopped.
+    stopped: [bool; 3],
     pub(super) muted: bool,
     next: Time,
     interval: Duration,
@@ -301,6 +303,7 @@ impl CameraSender {
         };
         Self {
             layers: (0..3).take(camera.encodings.len()).map(layer).collect(),
+            stopped: [false; 3],
             muted: false,
             next: now,
             interval: camera.frame_interval,
@@ -327,7 +330,10 @@ impl CameraSender {
         if self.muted {
             return packets;
         }
-        for (stream, encoder) in &mut self.layers {
+        for ((stream, encoder), stopped) in self.layers.iter_mut().zip(self.stopped) {
+            if stopped {
+                continue;
+            }
             let timestamp = stream.timestamp(captured);
             let frame: Frame = encoder.encode(sender, 1);
             for part in 0..frame.packets() {
@@ -356,6 +362,16 @@ impl CameraSender {
             .iter_mut()
             .find(|(stream, _)| stream.ssrc == ssrc)?;
         stream.again(sequence, &[(TRANSPORT_SEQUENCE_ID, &number)])
+    }
+
+    /// Stops an encoding, or goes on with a keyframe.
+    pub(super) fn stop(&mut self, encoding: usize, stopped: bool) {
+        if let Some(place) = self.stopped.get_mut(encoding) {
+            *place = stopped;
+        }
+        if let Some((_, encoder)) = self.layers.get_mut(encoding) {
+            encoder.want_keyframe();
+        }
     }
 
     /// The next frame of that stream is a keyframe; `true` if the stream is one of these.
