@@ -52,7 +52,7 @@ pub(crate) struct Conference<M> {
     alone_since: Option<Instant>,
     /// Questions what a participant can: IQ id to name.
     asked: HashMap<String, String>,
-    /// Who was made moderator.
+    /// Who is being made moderator.
     made_moderator: Option<String>,
 }
 
@@ -298,6 +298,9 @@ impl<M: MediaEngine> Conference<M> {
             return;
         };
         let moderator = item.attr("role") == Some("moderator");
+        if moderator && self.made_moderator.as_deref() == Some(nick) {
+            self.made_moderator = None;
+        }
         // Another address under the same name is another client.
         if self.participants.get(nick).is_some_and(|it| it.jid != jid) {
             self.left(nick).await;

@@ -113,20 +113,26 @@ async fn the_offer_is_jicofos_to_the_letter() {
     );
 }
 
+/// Whether a stanza shows that occupant in that role.
+fn shows(nick: &str, role: &'static str) -> impl Fn(&Element) -> bool + use<> {
+    let from = format!("{ROOM}/{nick}");
+    move |it| {
+        let item = it
+            .find("x", ns::MUC_USER)
+            .and_then(|x| x.find("item", ns::MUC_USER));
+        it.name == "presence"
+            && it.attr("from") == Some(&from)
+            && item.is_some_and(|item| item.attr("role") == Some(role))
+    }
+}
+
+fn is_moderator(nick: &str) -> impl Fn(&Element) -> bool + use<> {
+    shows(nick, "moderator")
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_moderates_and_then_the_next() {
     let hall = Hall::open();
-    let is_moderator = |nick: &'static str| {
-        move |it: &Element| {
-            let from = format!("{ROOM}/{nick}");
-            it.name == "presence"
-                && it.attr("from") == Some(&from)
-                && it
-                    .find("x", ns::MUC_USER)
-                    .and_then(|x| x.find("item", ns::MUC_USER))
-                    .is_some_and(|item| item.attr("role") == Some("moderator"))
-        }
-    };
     let mut a = hall.join("aaaaaaaa", &MODERN).await;
     a.wait(is_moderator("aaaaaaaa")).await;
     let mut c = hall.join("cccccccc", &MODERN).await;
@@ -141,6 +147,29 @@ async fn the_first_moderates_and_then_the_next() {
         c.is_spared(is_moderator("bbbbbbbb")).await,
         "the one who came first is next"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_moderators_are_gone_gets_one_again() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    a.wait(is_moderator("aaaaaaaa")).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    let affiliate = |nick: &str, affiliation: &str| {
+        let item = Element::new("item", ns::MUC_ADMIN)
+            .with("affiliation", affiliation)
+            .with("jid", format!("{nick}-0000@meet.jitsi"));
+        Element::new("query", ns::MUC_ADMIN).child(item)
+    };
+    a.ask(ROOM, affiliate("bbbbbbbb", "owner")).await;
+    b.wait(is_moderator("bbbbbbbb")).await;
+    b.ask(ROOM, affiliate("aaaaaaaa", "none")).await;
+    a.wait(shows("aaaaaaaa", "participant")).await;
+    let gone = Element::new("presence", ns::CLIENT)
+        .with("to", format!("{ROOM}/bbbbbbbb"))
+        .with("type", "unavailable");
+    b.say(gone).await;
+    a.wait(is_moderator("aaaaaaaa")).await;
 }
 
 #[tokio::test(start_paused = true)]
