@@ -27,7 +27,7 @@ pub fn info<'a>(
     (category, kind, name): (&str, &str, &str),
     features: impl IntoIterator<Item = &'a str>,
 ) -> Option<Element> {
-    asked(request, ns::DISCO_INFO)?;
+    let node = asked(request, ns::DISCO_INFO)?.attr("node");
     let identity = Element::new("identity", ns::DISCO_INFO)
         .with("category", category)
         .with("type", kind)
@@ -35,9 +35,13 @@ pub fn info<'a>(
     let features = features
         .into_iter()
         .map(|feature| Element::new("feature", ns::DISCO_INFO).with("var", feature));
-    let query = Element::new("query", ns::DISCO_INFO)
+    let mut query = Element::new("query", ns::DISCO_INFO)
         .child(identity)
         .children(features);
+    // Whoever asks for a node looks for it in the answer (XEP-0030, section 3.2).
+    if let Some(node) = node {
+        query.set("node", node);
+    }
     Some(request.reply("result").child(query))
 }
 
@@ -59,4 +63,21 @@ fn asked<'a>(request: &'a Element, namespace: &str) -> Option<&'a Element> {
     request
         .find("query", namespace)
         .filter(|_| request.attr("type") == Some("get"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_the_node_that_was_asked_for() {
+        let query = Element::new("query", ns::DISCO_INFO).with("node", "n#v");
+        let request = Element::new("iq", ns::CLIENT)
+            .with("type", "get")
+            .child(query);
+        let answer = domain(&request, "muc.d").unwrap();
+        let query = answer.find("query", ns::DISCO_INFO).unwrap();
+        assert_eq!(query.attr("node"), Some("n#v"));
+        assert!(query.find("identity", ns::DISCO_INFO).is_some());
+    }
 }
