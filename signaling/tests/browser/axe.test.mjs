@@ -33,10 +33,15 @@ async function findings(what) {
       window.trestleTheme.set(look)
       if (!window.axe) new Function(source)()
       await new Promise((done) => { requestAnimationFrame(done) })
-      await Promise.all(document.getAnimations().filter((a) => a.effect.getTiming().iterations !== Infinity && a.effect.getTiming().delay < 1000).map((a) => a.finished.catch(() => {})))
+      const short = document.getAnimations().filter((a) => {
+        const { iterations, delay } = a.effect.getTiming()
+        return iterations !== Infinity && delay < 1000
+      })
+      await Promise.all(short.map((a) => a.finished.catch(() => {})))
       const { violations, passes } = await window.axe.run(document, { runOnly: { type: 'tag', values: wanted } })
       if (passes.length < 5) throw new Error(`only ${passes.length} rules of axe were met`)
-      return violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} (${n.any.concat(n.all).map((c) => c.message).join('; ').slice(0, 200)})`).join('\n  ')}`)
+      const why = (node) => node.any.concat(node.all).map((c) => c.message).join('; ').slice(0, 200)
+      return violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} (${why(n)})`).join('\n  ')}`)
     }, axe, tags, theme)
     out.push(...found.map((f) => `${what}, ${theme}, ${width}×${height}: ${f}`))
   }
@@ -66,7 +71,10 @@ test('the page before the meeting', async () => {
   await check('preview')
   await page.evaluate(async () => {
     const { store } = await import('/_/assets/js/store.js')
-    for (const input of [store.state.self.mic, store.state.self.camera]) { input.track?.stop(); Object.assign(input, { on: false, track: null, problem: 'denied' }) }
+    for (const input of [store.state.self.mic, store.state.self.camera]) {
+      input.track?.stop()
+      Object.assign(input, { on: false, track: null, problem: 'denied' })
+    }
     store.show('prejoin', { ask: 'password-wrong' })
     store.emit('self')
   })

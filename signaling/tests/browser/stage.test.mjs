@@ -2,6 +2,7 @@
 // the floating self-view, places, settings, and the page when the server has long been silent.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
+import { until } from './browser.mjs'
 import { choose, clean, enter, focused, isOpen, openPerson, reads, shows, text } from './people.mjs'
 import { startServer } from './server.mjs'
 
@@ -105,7 +106,8 @@ test('pin by double click, by key, and Escape takes it off', async () => {
   assert.match(await page.$eval('.tile', (el) => el.getAttribute('aria-label')), /pinned/)
   await page.evaluate(() => document.activeElement?.blur())
   await page.keyboard.press('Escape')
-  await shows(page, 'tiles', () => document.querySelector('.is-pinned') === null && document.querySelector('.tile').dataset.source !== 'person2-v0')
+  await shows(page, 'tiles', () => document.querySelector('.is-pinned') === null
+    && document.querySelector('.tile').dataset.source !== 'person2-v0')
   assert.equal(await mode(), 'tile')
 })
 
@@ -144,7 +146,7 @@ test('filmstrip, quality and the statistics', async () => {
   await page.keyboard.press('a')
   await choose(page, 'Low, 180p')
   await page.keyboard.press('Escape')
-  await shows(page, 'smaller pictures are asked for', async () => [...(await import('/_/assets/js/store.js')).store.state.wanted.values()].every((h) => h === 180))
+  await until('smaller pictures are asked for', async () => Object.values(await asked()).every((height) => height === 180))
   await page.focus('.tile[tabindex="0"] .tile__acts button')
   await page.keyboard.press('Enter')
   assert.ok(await isOpen(page, '.stats'))
@@ -160,7 +162,7 @@ test('settings: name, appearance and language at once', async () => {
   await page.keyboard.press('Tab')
   await page.select('#set-theme', 'dark')
   assert.equal(await page.$eval('html', (el) => el.dataset.theme), 'dark')
-  await shows(page, 'the new name', () => document.querySelector('.tile.is-self').getAttribute('aria-label').startsWith('Anna Lindqvist (you)'))
+  await shows(page, 'the new name', () => document.querySelector('.tile.is-self').ariaLabel.startsWith('Anna Lindqvist (you)'))
   await page.select('#set-lang', 'ru')
   assert.equal(await focused(page), 'set-lang')
   await page.keyboard.press('Escape')
@@ -203,7 +205,8 @@ test('less motion and forced colours', async () => {
 test('a server that is silent for five minutes gives a page that goes on trying', async () => {
   await page.evaluate(async () => {
     const { store } = await import('/_/assets/js/store.js')
-    store.set('connection', { state: 'reconnecting', cause: 'network', since: Date.now() - 301_000, attempt: 7, retryAt: Date.now() + 9000 })
+    const now = Date.now()
+    store.set('connection', { state: 'reconnecting', cause: 'network', since: now - 301_000, attempt: 7, retryAt: now + 9000 })
   })
   await reads(page, 'The server does not answer')
   await reads(page, 'Attempt 8, next in')

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync } from 'node:zlib';
 import en from '../lang/en.js';
 import ru from '../lang/ru.js';
 import { aspectRange, gridLayout, pageSize, selfLayout, stageLayout } from '../js/ui/layout.js';
@@ -96,6 +100,17 @@ test('controls go into More from the highest number; zero never goes', () => {
   assert.equal(fitControls(1000, items).size, 6);
   assert.deepEqual([...fitControls(330, items)], ['0', '1', '2', '3', '4']);
   assert.deepEqual([...fitControls(10, items)], ['0', '1', '4']);
+});
+
+test('the whole client is small', () => {
+  const web = join(dirname(fileURLToPath(import.meta.url)), '..');
+  let bytes = 0;
+  for (const entry of readdirSync(web, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const isServed = /\/(?:js|css|lang)\/|\.(?:html|svg)$/.test(path) && !path.includes('node_modules');
+    if (entry.isFile() && isServed) bytes += brotliCompressSync(readFileSync(path)).length;
+  }
+  assert.ok(bytes < 150_000, `${bytes} bytes compressed`);
 });
 
 test('room names', () => {

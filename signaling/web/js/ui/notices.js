@@ -1,7 +1,7 @@
 // Events for the eyes: cards at the corner of the stage, at most three, that go by themselves.
 // Each is also said to screen readers, and some have a sound.
 import * as app from '../app.js';
-import { $, h, icon } from '../dom.js';
+import { $, arrange, h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { store } from '../store.js';
 import { alarm, say } from './announce.js';
@@ -51,7 +51,8 @@ export function cardOf(n) {
     case 'kicked': return { prio: 4, ic: 'person-remove', title: t('z.kicked1', { a: named(n.by), b: named(n.name) }) };
     case 'muted': {
       const key = { audio: 'z.mutedBy', video: 'z.camBy', desktop: 'z.shareBy' }[/** @type {'audio'} */ (n.what)];
-      return { prio: 2, ic: n.what === 'audio' ? 'mic-off' : n.what === 'video' ? 'camera-off' : 'stop-screen', title: t(key, { name: named(n.by) }) };
+      const ic = n.what === 'audio' ? 'mic-off' : n.what === 'video' ? 'camera-off' : 'stop-screen';
+      return { prio: 2, ic, title: t(key, { name: named(n.by) }) };
     }
     case 'device-lost': return {
       prio: 2, ic: 'headphones', cls: 'warn', title: t('z.devLost', { name: n.name }),
@@ -145,7 +146,10 @@ export class Notices {
     const same = this.entries.find((e) => e.title === card.title);
     if (same) { same.left = STAYS[same.prio]; return; }
     /** @type {Entry} */
-    const entry = { ...card, id: this.number++, at: Date.now(), left: STAYS[card.prio], el: this.draw(card, () => this.drop(entry)) };
+    const entry = {
+      ...card, id: this.number++, at: Date.now(), left: STAYS[card.prio],
+      el: this.draw(card, () => this.drop(entry)),
+    };
     this.entries.push(entry);
     this.say(card);
     this.show();
@@ -182,9 +186,8 @@ export class Notices {
   show() {
     const room = innerWidth < 640 ? 1 : 3;
     const seen = shown(this.entries, room);
-    for (const { el } of this.entries) if (el.isConnected && !seen.some((e) => e.el === el)) el.remove();
     for (const el of [...this.el.children]) if (!seen.some((e) => e.el === el)) el.remove();
-    for (const { el } of seen) if (!el.isConnected) this.el.append(el);
+    arrange(this.el, seen.map(({ el }) => el));
   }
 
   /** Time passes only for what is seen, and not while it is read. */

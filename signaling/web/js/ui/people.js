@@ -47,7 +47,10 @@ class Row {
     this.avatar = avatar({ id, name: '' });
     this.name = h('b');
     this.moderator = h('small', { hidden: true }, icon('crown'), h('span', null));
-    this.place = h('span', { class: 'person__hand', hidden: true }, icon('hand-raised'), h('span', { class: 'vh' }), h('span', { 'aria-hidden': 'true' }));
+    this.placeSaid = h('span', { class: 'vh' });
+    this.placeSeen = h('span', { 'aria-hidden': 'true' });
+    this.place = h('span', { class: 'person__hand', hidden: true }, icon('hand-raised'),
+      this.placeSaid, this.placeSeen);
     this.bars = levelBars();
     this.voice = h('span', { hidden: true }, this.bars);
     this.mic = device('mic');
@@ -69,9 +72,8 @@ class Row {
     this.moderator.hidden = !p.isModerator;
     this.moderator.lastChild?.replaceWith(h('span', null, t('u.mod')));
     this.place.hidden = place === 0;
-    const [, said, seen] = this.place.children;
-    if (said) said.textContent = t('t.handN', { n: place });
-    if (seen) seen.textContent = String(place);
+    this.placeSaid.textContent = t('t.handN', { n: place });
+    this.placeSeen.textContent = String(place);
     this.mic.set('mic' in p ? p.mic.on && !p.mic.problem : !p.audioMuted, t('t.muted'));
     this.camera.set('camera' in p ? p.camera.on && !p.camera.problem : !p.videoMuted, t('t.camoff'));
     this.menu.setAttribute('aria-label', t('t.menu', { name }));

@@ -171,7 +171,8 @@ export class Prejoin {
         isBad && hint('bad', 'warning', t('p.pwBad'), 'pwerr'))];
     }
     if (ask === 'full') {
-      return [h('div', { class: 'callout', role: 'status' }, truss('truss--sm'), h('b', null, t('p.full')), h('p', null, t('p.fullRetry')))];
+      return [h('div', { class: 'callout', role: 'status' }, truss('truss--sm'),
+        h('b', null, t('p.full')), h('p', null, t('p.fullRetry')))];
     }
     if (ask === 'refused') return [callout('bad', 'warning', 'p.refused', 'p.refusedD')];
     if (page === 'joining' && connection.retryAt) {
