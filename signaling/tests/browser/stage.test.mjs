@@ -169,7 +169,8 @@ test('settings: name, appearance and language at once', async () => {
   assert.match(await page.$eval('#ctl-leave', (el) => el.getAttribute('aria-label')), /[а-я]/)
   for (const [width, height] of [[320, 568], [640, 800], [1024, 700]]) {
     await page.setViewport({ width, height })
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width} in Russian`)
+    await shows(page, `${width} px in Russian`, () => document.documentElement.scrollWidth <= document.documentElement.clientWidth
+      && [...document.querySelectorAll('.ctl')].every((el) => el.hidden || el.getBoundingClientRect().right <= innerWidth))
   }
   await page.setViewport({ width: 1440, height: 900 })
   await page.evaluate(async () => (await import('/_/assets/js/i18n.js')).setLang('en'))

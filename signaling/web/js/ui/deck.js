@@ -67,6 +67,10 @@ export class Deck {
       more: ctl('more', (e) => moreMenu(anchor(e), this.hidden, (id) => this.control(id)), { popup: true }),
     };
     const b = this.buttons;
+    // a long press, for phones, where the halves with the arrow have no room
+    for (const [button, open] of /** @type {const} */ ([[b.mic, micMenu], [b.cam, cameraMenu]])) {
+      button.addEventListener('contextmenu', (e) => { e.preventDefault(); open(button); });
+    }
     b.hand.toggleAttribute('data-hot', true);
     /** @param {string} id @param {HTMLElement} main @param {HTMLElement} options */
     const split = (id, main, options) => h('span', { class: 'split', data: { ctl: `${id}-split`, prio: 0 } }, main, options);

@@ -174,7 +174,11 @@ export class Prejoin {
       return [h('div', { class: 'callout', role: 'status' }, truss('truss--sm'),
         h('b', null, t('p.full')), h('p', null, t('p.fullRetry')))];
     }
-    if (ask === 'refused') return [callout('bad', 'warning', 'p.refused', 'p.refusedD')];
+    if (ask === 'refused') {
+      const refused = callout('bad', 'warning', 'p.refused', 'p.refusedD');
+      refused.setAttribute('role', 'alert');
+      return [refused];
+    }
     if (page === 'joining' && connection.retryAt) {
       return [h('div', { class: 'callout', role: 'status' }, truss('truss--sm'), h('b', null, t('e.gone')),
         h('p', null, attemptText()), h('button', { class: 'btn btn--sm', type: 'button', onclick: tryNow }, t('z.now')))];

@@ -119,6 +119,7 @@ export class Stage {
     const self = this.tile('self', state.self.id, 'self');
     this.followShares(shared.length > 0);
     const wanted = new Set([...others, ...shared, self]);
+    const hadFocus = this.list.contains(document.activeElement);
     for (const [source, tile] of this.tiles) {
       if (wanted.has(tile)) { tile.update(); continue; }
       tile.remove();
@@ -137,6 +138,8 @@ export class Stage {
     this.list.classList.toggle('is-alone', others.length === 0);
     this.list.classList.toggle('is-solo', this.isSolo(seen));
     if (!seen.some((tile) => tile.el.tabIndex === 0)) seen[0]?.setStop(true);
+    // the tile with the focus has gone, or left the page
+    if (hadFocus && !this.list.contains(document.activeElement)) seen[0]?.el.focus({ preventScroll: true });
     this.ask();
   }
 
