@@ -15,7 +15,7 @@ use super::report::Reported;
 use super::retransmit::KeyframeThrottle;
 use super::rewrite::Rewriter;
 use super::select::{Choice, Selector};
-use crate::description::MediaKind;
+use crate::description::{MediaKind, VideoType};
 use crate::event::MappedSource;
 use crate::id::{SourceKey, Ssrc};
 use crate::ingest::source::{MediaPacket, Pending, Source};
@@ -46,6 +46,8 @@ pub(crate) struct Slot {
     pub(crate) rtx: Option<Ssrc>,
     /// Whose packets it carries.
     pub(crate) source: Option<SourceKey>,
+    /// What that one shows, as the receiver was told.
+    video_type: VideoType,
     /// Whether that one is being forwarded.
     pub(crate) forwarding: bool,
     /// When that was last so.
@@ -130,7 +132,8 @@ impl Slots {
     }
 
     /// Makes exactly `wanted` the forwarded sources of a kind. Each that has no slot gets one; what
-    /// is new is added to `mapped`. Sources beyond the capacity get none.
+    /// is new, or shows something else now, is added to `mapped`. Sources beyond the capacity get
+    /// none.
     pub(crate) fn assign(
         &mut self,
         now: Time,
@@ -150,6 +153,11 @@ impl Slots {
                 && let Some(slot) = self.slots.get_mut(at)
             {
                 slot.forwarding = true;
+                if let Some(source) = sources.get(source)
+                    && slot.video_type != source.video_type
+                {
+                    mapped.push(slot.mapping(source));
+                }
             }
         }
         for slot in &mut self.slots {
@@ -270,6 +278,7 @@ impl Slot {
             ssrc,
             rtx: rtx.map(|(ssrc, _)| ssrc),
             source: None,
+            video_type: VideoType::None,
             forwarding: false,
             used_at: now,
             selector: Selector::default(),
@@ -332,7 +341,8 @@ impl Slot {
         }
     }
 
-    fn mapping(&self, source: &Source) -> MappedSource {
+    fn mapping(&mut self, source: &Source) -> MappedSource {
+        self.video_type = source.video_type;
         MappedSource {
             source: source.name.clone(),
             owner: source.owner_id.clone(),

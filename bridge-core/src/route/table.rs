@@ -164,9 +164,9 @@ fn bitrate(now: Time, view: &View<'_>, source: SourceKey) -> u64 {
     encodings.map(|encoding| encoding.bitrate(now)).sum()
 }
 
-/// What a source offers now. A height that no keyframe has told yet is taken to double from 180, and
-/// the rate of an encoding that has just begun to be at least [`RATE_STEP`] times that of the one
-/// below it.
+/// What a source offers now. A height that no keyframe has told yet is taken to double from 180,
+/// and the rate of an encoding that has just begun to be at least [`RATE_STEP`] times that of the
+/// one below it.
 fn offers(now: Time, source: &Source) -> [Option<Offer>; ENCODINGS_MAX] {
     let mut offers = [None; ENCODINGS_MAX];
     let mut below = 0;

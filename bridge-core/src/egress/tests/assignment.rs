@@ -193,3 +193,23 @@ fn last_n_is_filled_with_those_who_spoke() {
         "the latest speaker shows nothing"
     );
 }
+
+#[test]
+fn what_a_mapped_source_shows_is_told_again_when_it_changes() {
+    let (mut script, source, first) = running(720, 1);
+    script.events.clear();
+    script.route();
+    assert!(script.events.is_empty(), "nothing new");
+    script.sources.get_mut(source).unwrap().video_type = VideoType::Desktop;
+    script.route();
+    let told = script.events.iter().find_map(|event| match event {
+        Event::VideoSourcesMapped { mapped, .. } => mapped.first(),
+        _ => None,
+    });
+    let told = told.expect("the new kind");
+    assert_eq!(told.video_type, VideoType::Desktop);
+    assert_eq!(told.ssrc, first.header.ssrc, "in the same slot");
+    script.events.clear();
+    script.route();
+    assert!(script.events.is_empty(), "once");
+}
