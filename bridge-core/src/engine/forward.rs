@@ -50,10 +50,9 @@ impl Engine {
             return;
         };
         room.is_ready = false;
-        room.gather_active();
         room.follow_speaker(endpoints, stats, out);
         let has_changed = room.follow_changes();
-        let mut has_routed = has_changed;
+        let mut wishes_changed = has_changed;
         for at in 0..room.conference.endpoints.len() {
             let key = room.conference.endpoints.get(at).copied();
             let Some((key, endpoint)) = key.and_then(|key| Some((key, endpoints.get_mut(key)?)))
@@ -70,25 +69,25 @@ impl Engine {
                     order: &room.order,
                     own: key,
                 };
-                endpoint.receiver.route(now, &view, random, out);
+                wishes_changed |= endpoint.receiver.route(now, &view, random, out);
                 let deadline = endpoint.receiver.deadline();
                 endpoint.timers.set(Timer::Egress, Some(deadline));
                 deadlines.set(key, endpoint.timers.next());
-                has_routed = true;
             }
             if let Some((path, context)) = endpoint.transport.outbound() {
                 let receiver = &mut endpoint.receiver;
-                receiver.flush(now, &room.active, sources, path, context, out, stats);
+                let active = &room.conference.active;
+                receiver.flush(now, active, sources, path, context, out, stats);
             }
             for (source, encoding) in endpoint.receiver.keyframe_wishes() {
                 let encoding = usize::from(encoding);
                 room.conference.request_keyframe(now, source, encoding);
             }
         }
-        if has_routed {
+        if wishes_changed {
             room.tell_senders(endpoints, out);
         }
-        room.finish_pass();
+        room.conference.clear_pending();
     }
 
     /// Lets senders know what receivers wish of them.
@@ -214,14 +213,6 @@ impl Engine {
 }
 
 impl Room {
-    /// Notes which sources have packets that wait.
-    fn gather_active(&mut self) {
-        self.active.clear();
-        let waiting = self.conference.sources.iter();
-        let waiting = waiting.filter(|(_, source)| !source.pending.is_empty());
-        self.active.extend(waiting.map(|(key, _)| key));
-    }
-
     /// Tells who speaks now, if somebody else does; routes are decided anew then.
     fn follow_speaker(
         &mut self,
@@ -264,15 +255,6 @@ impl Room {
         let (id, sources) = (&conference.id, &conference.sources);
         self.wishes
             .update(id, sources, tables, |event| out.event(event));
-    }
-
-    /// What waited is sent.
-    fn finish_pass(&mut self) {
-        for key in &self.active {
-            if let Some(source) = self.conference.sources.get_mut(*key) {
-                source.pending.clear();
-            }
-        }
     }
 }
 

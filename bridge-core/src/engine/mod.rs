@@ -32,7 +32,7 @@ use crate::config::EngineConfig;
 use crate::error::{Discard, Result};
 use crate::event::Event;
 use crate::ice::StunLimiter;
-use crate::id::{ConferenceId, ConferenceKey, EndpointAddress, EndpointKey, ShardId, SourceKey};
+use crate::id::{ConferenceId, ConferenceKey, EndpointAddress, EndpointKey, ShardId};
 use crate::limits;
 use crate::map::{Map, MapSeed};
 use crate::packet::{Packet, Pool};
@@ -202,8 +202,6 @@ struct Room {
     order: SpeechOrder,
     /// What receivers ask of senders.
     wishes: SenderConstraints,
-    /// Sources with packets that wait for the flush.
-    active: Vec<SourceKey>,
     /// When it ends if it stays empty; `None` while it is not.
     ends: Option<Time>,
     /// Whether it is among those that wait for the flush.
@@ -218,7 +216,6 @@ impl Room {
             conference,
             order: SpeechOrder::default(),
             wishes: SenderConstraints::default(),
-            active: Vec::new(),
             ends: None,
             is_ready: false,
             decided: None,

@@ -59,9 +59,7 @@ impl IngestBench {
                 accepted += u64::from(result.is_ok());
             }
         }
-        for (_, source) in self.scene.conference.sources.iter_mut() {
-            source.pending.clear();
-        }
+        self.scene.conference.clear_pending();
         let mut out = [0; FEEDBACK_BYTES_MAX];
         while self.scene.poll(&mut out).is_some() {}
         self.scene.now = self.scene.now + Duration::from_millis(20);

@@ -404,6 +404,9 @@ impl Accepted {
             return pool.give_shared(packet.packet);
         };
         encoding.store.insert(packet, pool);
+        if source.pending.is_empty() {
+            conference.active.push(self.stream.source);
+        }
         source.pending.push(Pending {
             encoding: index,
             sequence: self.sequence,

@@ -122,8 +122,10 @@ impl Scene {
             deadline.is_none_or(|deadline| deadline > self.now),
             "not in the past"
         );
-        for (_, source) in self.conference.sources.iter_mut() {
-            for pending in source.pending.drain(..) {
+        for (key, source) in self.conference.sources.iter() {
+            let entries = self.conference.active.iter().filter(|one| **one == key);
+            assert_eq!(entries.count(), usize::from(!source.pending.is_empty()));
+            for pending in &source.pending {
                 let encoding = source.encodings.get(usize::from(pending.encoding));
                 let held = encoding.and_then(|one| one.store.get(pending.sequence));
                 assert!(held.is_some_and(|held| {
@@ -132,6 +134,7 @@ impl Scene {
                 }));
             }
         }
+        self.conference.clear_pending();
         assert!(self.pool.made() <= PACKETS_MAX, "bounded");
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Conference {
     pub(crate) feedback: FeedbackSsrcs,
     /// Rises when routes may have to be decided anew: sources come, go, change or fall silent.
     pub(crate) changes: u64,
+    /// Sources with packets that wait for egress, each once; the engine empties it.
+    pub(crate) active: Vec<SourceKey>,
     /// Senders whose feedback became due by what others wished; the engine empties it.
     pub(crate) urgent: Vec<EndpointKey>,
     streams: Map<Ssrc, StreamKey>,
@@ -77,6 +79,7 @@ impl Conference {
             speaker: DominantSpeaker::default(),
             feedback,
             changes: 0,
+            active: Vec::new(),
             urgent: Vec::new(),
             streams: seed.map(),
             names: seed.map(),
@@ -119,6 +122,15 @@ impl Conference {
     /// The source of that name.
     pub(crate) fn named(&self, name: &SourceName) -> Option<SourceKey> {
         self.names.get(name).copied()
+    }
+
+    /// What waited is forwarded.
+    pub(crate) fn clear_pending(&mut self) {
+        for key in self.active.drain(..) {
+            if let Some(source) = self.sources.get_mut(key) {
+                source.pending.clear();
+            }
+        }
     }
 
     /// Wishes for a keyframe on behalf of a receiver, whose own limits are egress' business.
