@@ -125,9 +125,15 @@ export function liveMeter(count) {
   return el;
 }
 
-/** A line of text with a button that copies it. @param {string} text @param {string} label */
+/** An address as people read it. @param {string} url */
+function readable(url) {
+  const short = url.replace(/^https?:\/\//, '');
+  try { return decodeURI(short); } catch { return short; } // a stray % is part of it
+}
+
+/** An address with a button that copies it. @param {string} text @param {string} label */
 export function copyRow(text, label) {
-  const shown = h('span', { class: 'ellipsis' }, text.replace(/^https?:\/\//, ''));
+  const shown = h('span', { class: 'ellipsis' }, readable(text));
   const said = h('span', { role: 'status' }, t('c.copy'));
   const copy = h('button', {
     class: 'btn btn--sm btn--soft', type: 'button', 'aria-label': `${t('c.copy')}: ${label}`,

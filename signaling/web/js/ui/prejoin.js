@@ -65,6 +65,7 @@ export class Prejoin {
         field('name', t('p.name'), this.name), this.asked, this.retry, this.go, this.folded, this.net));
     document.title = t('p.title', { room: state.room.title });
     this.heardAt = Date.now();
+    this.isSilent = false;
     this.wide = matchMedia(WIDE);
     this.fold = () => {
       this.folded.hidden = this.wide.matches;
@@ -102,10 +103,10 @@ export class Prejoin {
   }
 
   tick() {
-    const { self, page, ask } = store.state;
+    const { self } = store.state;
     if (self.level > 0.003 || !self.mic.on || !self.mic.track) this.heardAt = Date.now();
-    this.el.classList.toggle('is-silent', Date.now() - this.heardAt > SILENT_AFTER);
-    if (page === 'joining' && ask !== 'full') this.drawQuestion();
+    this.isSilent = Date.now() - this.heardAt > SILENT_AFTER;
+    this.drawQuestion();
   }
 
   update() {
@@ -147,9 +148,9 @@ export class Prejoin {
 
   /** What the room or a device asks for, or what there is to know before Join. */
   drawQuestion() {
-    const { ask, page, room, self, connection } = store.state;
+    const { ask, page, self, connection } = store.state;
     const key = page === 'joining' && ask !== 'full' && connection.retryAt ? attemptText()
-      : `${ask} ${self.mic.problem} ${nameStrength(room.title)} ${getLang()}`;
+      : `${ask} ${self.mic.problem} ${this.isSilent} ${getLang()}`;
     if (key === this.askedShown) return;
     this.askedShown = key;
     const parts = this.question();
@@ -187,9 +188,10 @@ export class Prejoin {
       const text = self.mic.problem === 'busy' ? 'z.busyD' : 'z.noneD';
       return [callout('', 'mic-off', self.mic.problem === 'busy' ? 'z.micBusy' : 'z.micNone', text)];
     }
-    const silent = callout('', 'mic-off', 'p.mic', 'p.micSilent');
-    silent.classList.add('pre__silent');
-    return nameStrength(room.title) === 1 ? [hint('warn', 'info', t('f.weak')), silent] : [silent];
+    const parts = [];
+    if (nameStrength(room.title) === 1) parts.push(hint('warn', 'info', t('f.weak')));
+    if (this.isSilent) parts.push(callout('', 'mic-off', 'p.mic', 'p.micSilent'));
+    return parts;
   }
 
   drawNet() {
