@@ -49,6 +49,10 @@ impl OutboundContext {
 
 /// Seals any number of packets, two at a time in lockstep; `refused` hears of each that could not
 /// be sealed.
+#[cfg_attr(
+    not(feature = "unstable-toolbox"),
+    expect(dead_code, reason = "for the toolbox")
+)]
 pub fn seal_rtp_all<'a>(
     packets: impl IntoIterator<Item = Sealing<'a>>,
     mut refused: impl FnMut(Discard),
