@@ -51,6 +51,7 @@ impl Rig {
             limits: Limits {
                 packets_per_second: u32::MAX,
                 bits_per_second: u64::MAX,
+                stun_per_second: u32::MAX,
                 endpoints_per_conference: receivers + 1,
                 ..Limits::default()
             },

@@ -182,7 +182,8 @@ fn build(
     let room = bytes.get_mut(FIXED_HEADER_LENGTH..).unwrap_or_default();
     let mut writer = ExtensionWriter::new(room);
     for (id, data) in elements {
-        debug_assert!(writer.push(*id, data), "the room is for five elements");
+        let fits = writer.push(*id, data);
+        debug_assert!(fits, "the room is for five elements");
     }
     let length = writer.finish();
     set_extension(&mut bytes, length > 0);
