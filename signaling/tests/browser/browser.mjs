@@ -42,6 +42,8 @@ export async function openBrowser(name, { executable, args = [], width = 1280, h
     browser: name === 'chromium' ? 'chrome' : 'firefox',
     executablePath,
     headless: true,
+    // A pipe reaches a browser in another network namespace too.
+    pipe: name === 'chromium',
     acceptInsecureCerts: true,
     defaultViewport: { width, height },
     args: name === 'chromium' ? [...chromiumSwitches, ...args] : args,

@@ -140,16 +140,17 @@ const upgrade = (path, protocol) =>
   + (protocol ? `Sec-WebSocket-Protocol: ${protocol}\r\n\r\n` : '\r\n')
 
 test('broken WebSocket streams and bridge channels', async () => {
+  const refused = await talk(8000, upgrade('/colibri-ws/trestle/nobody/0000?pwd=x'))
+  assert.match(refused, /^HTTP\/1\.1 (403|404)/)
   const begin = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="meet.jitsi" version="1.0"/>'
   await attacked(async () => {
     await Promise.all([
       ...bombs.map((bomb) => talk(8000, upgrade('/xmpp-websocket', 'xmpp'), frame(1, Buffer.from(begin)), frame(1, Buffer.from(bomb)))),
+      ...['nobody/0000?pwd=x', '..%2f..%2f?pwd=', 'a/b/c/d?pwd=x', '?'].map((end) => talk(8000, upgrade(`/colibri-ws/trestle/${end}`))),
       talk(8000, upgrade('/xmpp-websocket', 'xmpp'), frame(1, Buffer.alloc(10), { length: 2 ** 50 })),
       talk(8000, upgrade('/xmpp-websocket', 'xmpp'), frame(15, Buffer.alloc(3))),
       talk(8000, upgrade('/xmpp-websocket', 'xmpp'), frame(1, Buffer.from([0xff, 0xfe]))),
     ])
-    const refused = await talk(8000, upgrade('/colibri-ws/trestle/nobody/0000?pwd=x'))
-    assert.match(refused, /^HTTP\/1\.1 (403|404)/)
   })
 })
 

@@ -180,7 +180,10 @@ async fn who_does_not_read_is_closed_and_delays_nobody() {
     config.limits.queue_bytes = 256 * 1024;
     config.limits.write_time = Duration::from_millis(300);
     let server = Server::start(config).await;
-    let focus = server.handle.attach("focus@auth.meet.jitsi/focus");
+    let mut focus = server.handle.attach("focus@auth.meet.jitsi/focus");
+    let sender = focus.sender.clone();
+    // What comes too late for the slow one bounces; who does not read that is closed as well.
+    tokio::spawn(async move { while focus.receiver.recv().await.is_some() {} });
     let slow = server.client().await;
     let mut other = server.client().await;
     let body = Element::new("body", ns::CLIENT).text("x".repeat(20_000));
@@ -188,12 +191,12 @@ async fn who_does_not_read_is_closed_and_delays_nobody() {
     let flood = async {
         while server.handle.origin(&slow.jid).is_some() {
             let message = message.clone().with("to", slow.jid.clone());
-            focus.sender.send(message).await.unwrap();
+            sender.send(message).await.unwrap();
         }
     };
     tokio::time::timeout(PATIENCE, flood).await.unwrap();
     let hello = Element::new("message", ns::CLIENT).with("to", other.jid.clone());
-    focus.sender.send(hello).await.unwrap();
+    sender.send(hello).await.unwrap();
     assert_eq!(other.element().await.unwrap().name, "message");
     assert!(server.handle.stats().value(XmppCounter::SlowClosed) >= 1);
 }
