@@ -1,4 +1,4 @@
-//! Bounds every queue, table and cache. Defaults are those of docs/operating/limits.md.
+//! Bounds every queue, table and cache. Defaults are those of docs/operating/hardening.md.
 
 use core::time::Duration;
 
