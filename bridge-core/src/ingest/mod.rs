@@ -195,10 +195,7 @@ impl Ingest {
         pool: &mut Pool,
     ) -> Result<(), Discard> {
         match self.take(now, &mut packet, header, conference, pool) {
-            Ok(accepted) => {
-                accepted.file(now, packet, conference, pool);
-                Ok(())
-            }
+            Ok(accepted) => accepted.file(now, packet, conference, pool),
             Err(reason) => {
                 pool.give(packet);
                 Err(reason)
@@ -387,7 +384,16 @@ impl Arrived<'_> {
 
 impl Accepted {
     /// Puts the packet into the store of its encoding, and lets it wait for egress.
-    fn file(self, now: Time, packet: Packet, conference: &mut Conference, pool: &mut Pool) {
+    ///
+    /// # Errors
+    /// [`Discard::Duplicate`] for one that has become too late for anybody.
+    fn file(
+        self,
+        now: Time,
+        packet: Packet,
+        conference: &mut Conference,
+        pool: &mut Pool,
+    ) -> Result<(), Discard> {
         let packet = MediaPacket {
             packet: packet.share(),
             header: self.header,
@@ -398,12 +404,16 @@ impl Accepted {
         };
         let index = self.stream.encoding;
         let Some(source) = conference.sources.get_mut(self.stream.source) else {
-            return pool.give_shared(packet.packet);
+            pool.give_shared(packet.packet);
+            return Err(Discard::UnknownSsrc);
         };
         let Some(encoding) = source.encodings.get_mut(usize::from(index)) else {
-            return pool.give_shared(packet.packet);
+            pool.give_shared(packet.packet);
+            return Err(Discard::UnknownSsrc);
         };
-        encoding.store.insert(packet, pool);
+        if !encoding.store.insert(packet, pool) {
+            return Err(Discard::Duplicate);
+        }
         if source.pending.is_empty() {
             conference.active.push(self.stream.source);
         }
@@ -411,6 +421,7 @@ impl Accepted {
             encoding: index,
             sequence: self.sequence,
         });
+        Ok(())
     }
 }
 

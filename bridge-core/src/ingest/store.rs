@@ -84,11 +84,14 @@ impl PacketStore {
         self.end
     }
 
-    /// Keeps a packet. One that is before the window goes straight back to the pool.
-    pub(crate) fn insert(&mut self, packet: MediaPacket, pool: &mut Pool) {
-        self.make_room(packet.sequence, packet.arrival, pool);
-        self.held = self.held.min(packet.sequence);
-        self.put(packet.sequence, Slot::Held(packet), pool);
+    /// Keeps a packet. `false` for one that is before the window, which may end here because what
+    /// is too old leaves first: it goes straight back to the pool.
+    pub(crate) fn insert(&mut self, packet: MediaPacket, pool: &mut Pool) -> bool {
+        let sequence = packet.sequence;
+        self.make_room(sequence, packet.arrival, pool);
+        self.held = self.held.min(sequence);
+        self.put(sequence, Slot::Held(packet), pool);
+        sequence >= self.oldest
     }
 
     /// Remembers that `sequence` came and is never forwarded.
@@ -275,6 +278,22 @@ mod tests {
             }
         }
         assert_eq!(picture(&store, 103, 107), "xxhh", "as old as the limit");
+    }
+
+    #[test]
+    fn a_packet_that_the_old_ones_take_with_them_is_not_kept() {
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::new(CAPACITY);
+        assert!(store.insert(packet(100, 0, &mut pool), &mut pool));
+        assert!(
+            matches!(store.entry(98), Entry::Missing),
+            "not too late yet"
+        );
+        let late = 2_000;
+        assert!(!store.insert(packet(98, late, &mut pool), &mut pool));
+        assert!(store.insert(packet(101, late, &mut pool), &mut pool));
+        assert_eq!(picture(&store, 98, 103), "xxxh.");
+        assert_eq!(pool.made(), 1);
     }
 
     #[test]
