@@ -7,7 +7,9 @@
 
 use core::time::Duration;
 
-use bridge_core::sim::{Link, PeerOptions, Settings, Simulation};
+use bridge_core::description::VideoConstraints;
+use bridge_core::sim::{Camera, Link, PeerOptions, Settings, Simulation};
+use bridge_core::{Command, ReceiverConstraints};
 
 /// Two peers with the same link both ways, for half a minute after they met.
 fn meet(seed: u64, link: Link) -> (Simulation, [bridge_core::sim::NodeId; 2]) {
@@ -66,6 +68,53 @@ fn reordering_and_duplicates_lose_nothing() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn no_number_is_asked_for_in_vain() {
+    // What is held back comes after the next frame.
+    let overtaken = Link {
+        delay: Duration::from_millis(60),
+        reorder: 50_000,
+        ..Link::default()
+    };
+    for rtx in [true, false] {
+        let mut sim = Simulation::new(&Settings::new(4));
+        let room = sim.conference("padded").unwrap();
+        let sender = PeerOptions {
+            camera: Some(Camera::simulcast()),
+            padding: true,
+            ..PeerOptions::default()
+        };
+        let watcher = PeerOptions {
+            rtx,
+            ..PeerOptions::default()
+        };
+        let sender = sim.join(&room, sender, overtaken).unwrap();
+        let receiver = sim.join(&room, watcher, Link::default()).unwrap();
+        let source = sim.peer(sender).sources().pop().unwrap().name;
+        sim.request(Command::SetConstraints {
+            endpoint: sim.address(receiver),
+            constraints: ReceiverConstraints {
+                constraints: Some(vec![(
+                    source,
+                    VideoConstraints {
+                        max_height: 180,
+                        max_frame_rate: 15,
+                    },
+                )]),
+                ..ReceiverConstraints::default()
+            },
+        })
+        .unwrap();
+        sim.run(Duration::from_secs(20));
+        let mut streams = sim.peer(receiver).streams();
+        let video = streams.find(|stream| stream.1).unwrap().2;
+        assert_eq!(video.faults, Vec::<String>::new());
+        assert!(video.decoded > 250, "{video:?}");
+        assert!(video.empty > 10, "{video:?}");
+        assert_eq!((video.lost, video.undecodable), (0, 0), "{video:?}");
     }
 }
 

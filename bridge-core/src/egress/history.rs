@@ -18,8 +18,10 @@ pub(crate) struct Sent {
     pub(crate) resent_at: Option<Time>,
     /// Which encoding of the source.
     pub(crate) encoding: u8,
-    /// What was added to its numbers.
+    /// What was added to its numbers. An empty one has no numbers of its own but these.
     pub(crate) shift: Shift,
+    /// It went out without a payload: its packet came and is never forwarded.
+    pub(crate) is_empty: bool,
     /// The transport-wide number it went out with; `None` if it found no place in the arena.
     pub(crate) transport_sequence: Option<u16>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Shift {
 pub(crate) struct History {
     /// Empty, or as many places as a power of two.
     ring: Vec<Option<Sent>>,
+    /// What went out before this number may be forgotten.
+    floor: u64,
 }
 
 impl History {
@@ -53,9 +57,18 @@ impl History {
             self.grow();
         }
         let place = self.place_of(sent.out);
-        if let Some(place) = self.ring.get_mut(place) {
-            *place = Some(sent);
+        if let Some(place) = self.ring.get_mut(place)
+            && let Some(old) = place.replace(sent)
+            && old.out != sent.out
+        {
+            self.floor = self.floor.max(old.out + 1);
         }
+    }
+
+    /// Whether nothing ever went out under that number, for certain. No number is used for two
+    /// packets.
+    pub(crate) fn is_free(&self, out: u64) -> bool {
+        out >= self.floor && self.get(out).is_none()
     }
 
     fn grow(&mut self) {
@@ -83,6 +96,8 @@ impl History {
 
     /// Forgets everything and keeps the memory.
     pub(crate) fn clear(&mut self) {
+        let latest = self.ring.iter().flatten().map(|sent| sent.out + 1).max();
+        self.floor = self.floor.max(latest.unwrap_or_default());
         self.ring.fill(None);
     }
 
@@ -117,6 +132,7 @@ mod tests {
             resent_at: None,
             encoding: 0,
             shift: Shift::default(),
+            is_empty: false,
             transport_sequence: None,
         }
     }
@@ -134,6 +150,28 @@ mod tests {
         assert_eq!(history.get_mut(next).copied(), Some(sent(next, 2_000)));
         history.clear();
         assert_eq!(history.get(next), None);
+    }
+
+    #[test]
+    fn what_may_be_forgotten_is_not_free() {
+        let mut history = History::default();
+        assert!(history.is_free(0));
+        let size = HISTORY_PACKETS_MIN as u64;
+        for out in [3, 5, 6 + size] {
+            history.insert(sent(out, 0));
+        }
+        let free = |history: &History, of: &[u64]| -> Vec<bool> {
+            of.iter().map(|out| history.is_free(*out)).collect()
+        };
+        assert_eq!(free(&history, &[3, 4, 5, 6]), [false, true, false, true]);
+        history.insert(sent(5 + size, 2_000));
+        let after = free(&history, &[3, 4, 5, 6, 7]);
+        assert_eq!(after, [false, false, false, true, true]);
+        history.clear();
+        assert_eq!(
+            free(&history, &[6, 6 + size, 7 + size]),
+            [false, false, true]
+        );
     }
 
     #[test]

@@ -369,7 +369,7 @@ impl Receiver {
                 }
             }
         }
-        self.plan_retransmissions(sources);
+        self.plan_retransmissions(now, sources);
         self.send(now, sources, path, context, outbox, stats);
     }
 
@@ -442,46 +442,51 @@ impl Receiver {
             pending,
             out,
             shift: slot.rewriter.shift(),
+            is_empty: false,
             form: Form::Media,
         };
-        self.batch.plan(planned, packet, &self.negotiated);
+        self.batch.plan(planned, Some(packet), &self.negotiated);
         choice == Choice::Start && slot.kind == MediaKind::Video
     }
 
-    fn plan_retransmissions(&mut self, sources: &Slab<SourceKey, Source>) {
+    fn plan_retransmissions(&mut self, now: Time, sources: &Slab<SourceKey, Source>) {
         self.retransmissions.sort();
         while let Some(wanted) = self.retransmissions.pop() {
             // A packet that cannot be had any more, or is beyond the share, is left out.
-            let _planned = self.plan_retransmission(wanted, sources);
+            let _planned = self.plan_retransmission(now, wanted, sources);
         }
     }
 
     fn plan_retransmission(
         &mut self,
+        now: Time,
         wanted: Wanted,
         sources: &Slab<SourceKey, Source>,
     ) -> Option<()> {
-        let slot = self.slots.get(wanted.slot)?;
-        let sent = slot.history.get(wanted.out)?;
-        let source = slot.source?;
-        let encodings = &sources.get(source)?.encodings;
-        let packet = encodings
-            .get(usize::from(sent.encoding))?
-            .store
-            .get(sent.sequence)?;
+        let slot = self.slots.get_mut(wanted.slot)?;
+        let key = slot.source?;
+        let source = sources.get(key)?;
+        let sent = slot.recall(now, wanted.out, source)?;
+        let encoding = source.encodings.get(usize::from(sent.encoding))?;
+        let packet = match sent.is_empty {
+            true => None,
+            false => Some(encoding.store.get(sent.sequence)?),
+        };
         let has_rtx = slot.rtx.is_some() && self.negotiated.of(slot.kind).rtx.is_some();
         let planned = Planned {
             slot: wanted.slot,
-            source,
+            source: key,
             pending: Pending {
                 encoding: sent.encoding,
                 sequence: sent.sequence,
             },
             out: sent.out,
             shift: sent.shift,
+            is_empty: sent.is_empty,
             form: if has_rtx { Form::Rtx } else { Form::Again },
         };
-        if self.retransmissions.spend(u64::from(packet.payload_length)) {
+        let cost = packet.map_or(EMPTY_COST, |packet| packet.payload_length.into());
+        if self.retransmissions.spend(cost) {
             self.batch.plan(planned, packet, &self.negotiated);
         }
         Some(())
@@ -518,6 +523,9 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often it is looked for sender reports to pass on.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Bytes that a packet without payload takes of what may be sent again.
+const EMPTY_COST: u64 = 16;
 
 /// How far the bound must move for another decision.
 const BOUND_STEP_PERCENT: u64 = 15;

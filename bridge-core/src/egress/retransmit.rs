@@ -1,5 +1,9 @@
 //! Answers NACKs of one receiver from its sources' stores (RFC 4585, RFC 4588), within bounds.
 //!
+//! A number whose packet came and is never forwarded, such as padding, is answered by an empty
+//! packet, so that the receiver does not ask in vain: on the RTX stream by nothing but the original
+//! number, else by padding under the number itself. Browsers take both for padding that came.
+//!
 //! A packet is sent again at most once per round trip, and not when it is older than
 //! [`HISTORY_AGE_MAX`]; all retransmissions together take at most a share of what was sent
 //! ([`SHARE`]), so that a hostile receiver gains nothing by asking. A receiver with RTX gets a new
@@ -10,6 +14,7 @@
 use core::time::Duration;
 
 use super::slots::Slots;
+use crate::description::MediaKind;
 use crate::limits::{HISTORY_AGE_MAX, NACK_ENTRIES_MAX, RETRANSMISSION_BYTES_MAX};
 use crate::rtcp::Nack;
 use crate::time::Time;
@@ -56,6 +61,9 @@ impl Retransmissions {
         let Some(slot) = slots.get_mut(place) else {
             return;
         };
+        if slot.kind == MediaKind::Audio {
+            return;
+        }
         let interval = rtt.unwrap_or(RTT_UNKNOWN).max(RTT_MIN);
         for sequence in nack.sequences() {
             if self.queue.len() >= NACK_ENTRIES_MAX {
@@ -65,6 +73,8 @@ impl Retransmissions {
                 continue;
             };
             let Some(sent) = slot.history.get_mut(out) else {
+                // Perhaps a place that stays empty: see `Slot::recall`.
+                self.queue.push(Wanted { slot: place, out });
                 continue;
             };
             let is_under_way = sent
@@ -82,11 +92,13 @@ impl Retransmissions {
         self.queue.pop()
     }
 
-    /// Puts what is queued in the order of the numbers. [`Self::pop`] takes the newest first: when
-    /// not everything may be sent, a new keyframe counts more than what it takes the place of.
+    /// Puts what is queued in the order of the numbers, each once. [`Self::pop`] takes the newest
+    /// first: when not everything may be sent, a new keyframe counts more than what it takes the
+    /// place of.
     pub(crate) fn sort(&mut self) {
         self.queue
             .sort_unstable_by_key(|wanted| (wanted.slot, wanted.out));
+        self.queue.dedup();
     }
 
     /// Bytes of media were sent: a share of them may be sent again.

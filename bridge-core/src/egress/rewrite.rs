@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use super::history::Shift;
 use crate::codec::vp8::PictureId;
-use crate::ingest::source::{Encoding, Facts, MediaPacket, SenderClock, Source};
+use crate::ingest::source::{Encoding, Facts, MediaPacket, Pending, SenderClock, Source};
 use crate::ingest::store::Entry;
 use crate::limits::{HISTORY_PACKETS_MAX, SEQUENCE_PIECES_MAX};
 use crate::rtp::sequence;
@@ -124,6 +124,24 @@ impl Rewriter {
             return None;
         }
         epoch.pieces.out(sequence)
+    }
+
+    /// The packet of this epoch whose place `out` is: its encoding and number there.
+    pub(crate) fn packet_at(&self, out: u64) -> Option<Pending> {
+        let epoch = self.epoch.as_ref()?;
+        let sequence = epoch.pieces.sequence(out)?;
+        Some(Pending {
+            encoding: epoch.encoding,
+            sequence,
+        })
+    }
+
+    /// What gives a packet without content the timestamp of the newest frame.
+    pub(crate) fn shift_of_nothing(&self) -> Shift {
+        Shift {
+            timestamp: self.last.map_or(0, |last| last.timestamp),
+            ..Shift::default()
+        }
     }
 
     /// Begins an epoch with `packet`, and gives its number.
@@ -347,6 +365,17 @@ impl Pieces {
             .iter()
             .find(|piece| (piece.start..piece.end).contains(&sequence))?;
         Some(sequence.wrapping_add(piece.distance))
+    }
+
+    /// The sequence number that has the outgoing one `out`; `None` if none has, or it is too old.
+    fn sequence(&self, out: u64) -> Option<u64> {
+        let sequences = self.ring.iter().map(|piece| {
+            let sequence = out.wrapping_sub(piece.distance);
+            (piece.start..piece.end)
+                .contains(&sequence)
+                .then_some(sequence)
+        });
+        sequences.flatten().next()
     }
 
     /// Numbers close over `sequence`, which is beyond all that have one.

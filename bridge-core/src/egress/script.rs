@@ -18,6 +18,7 @@ use crate::id::{
     SourceName, Ssrc,
 };
 use crate::ingest::source::{Encoding, Facts, MediaPacket, Pending, Source};
+use crate::ingest::store::Entry;
 use crate::packet::{Packet, Pool};
 use crate::random::Random;
 use crate::route::conference::Owner;
@@ -248,7 +249,9 @@ impl Script {
     pub(crate) fn skip(&mut self, source: SourceKey, encoding: u8, sequence: u64) {
         let source = self.sources.get_mut(source);
         let encoding = source.and_then(|source| source.encodings.get_mut(usize::from(encoding)));
-        if let Some(encoding) = encoding {
+        if let Some(encoding) = encoding
+            && matches!(encoding.store.entry(sequence), Entry::Missing)
+        {
             encoding.store.skip(sequence, self.now, &mut self.pool);
         }
     }
@@ -267,10 +270,7 @@ impl Script {
         let Some(encoding) = source.encodings.get_mut(usize::from(index)) else {
             return;
         };
-        if !matches!(
-            encoding.store.entry(number),
-            crate::ingest::store::Entry::Missing
-        ) {
+        if !matches!(encoding.store.entry(number), Entry::Missing) {
             return;
         }
         let header = RtpHeader {

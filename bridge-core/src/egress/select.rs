@@ -50,6 +50,8 @@ pub(crate) enum Choice {
     Late,
     /// It is left out, and the numbers close over it.
     Skip,
+    /// It comes late, and is left out: its place stays empty.
+    Vacate,
     /// It belongs to nothing that is forwarded.
     Ignore,
 }

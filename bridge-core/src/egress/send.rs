@@ -43,6 +43,8 @@ pub(crate) struct Planned {
     pub(crate) out: u64,
     /// What is added to its numbers.
     pub(crate) shift: Shift,
+    /// Whether it goes without its payload.
+    pub(crate) is_empty: bool,
     /// In which form.
     pub(crate) form: Form,
 }
@@ -77,20 +79,25 @@ struct Layout {
 }
 
 impl Batch {
-    /// Adds a packet.
-    pub(crate) fn plan(&mut self, planned: Planned, packet: &MediaPacket, negotiated: &Negotiated) {
-        let (kind, level) = match packet.facts {
-            Facts::Audio { level, .. } => (&negotiated.audio, level),
-            Facts::Vp8(_) => (&negotiated.video, None),
+    /// Adds a packet; an empty one has none, and is of a picture.
+    pub(crate) fn plan(
+        &mut self,
+        planned: Planned,
+        packet: Option<&MediaPacket>,
+        negotiated: &Negotiated,
+    ) {
+        let (kind, level) = match packet.map(|packet| &packet.facts) {
+            Some(Facts::Audio { level, .. }) => (&negotiated.audio, *level),
+            Some(Facts::Vp8(_)) | None => (&negotiated.video, None),
         };
-        let rtx = if planned.form == Form::Rtx {
-            ORIGINAL_SEQUENCE_LENGTH
-        } else {
-            0
+        let prefix = match (planned.form, packet) {
+            (Form::Rtx, _) => ORIGINAL_SEQUENCE_LENGTH,
+            (_, Some(_)) => 0,
+            (_, None) => PADDING_LENGTH,
         };
         let layout = Layout {
             header: kind.header_length(level.is_some()),
-            payload: rtx + usize::from(packet.payload_length),
+            payload: prefix + packet.map_or(0, |packet| packet.payload_length.into()),
         };
         self.packets.push(Packed {
             planned,
@@ -176,7 +183,10 @@ impl Receiver {
         let Packed {
             planned, layout, ..
         } = packed;
-        let packet = packet_of(sources, planned)?;
+        let packet = match planned.is_empty {
+            true => None,
+            false => Some(packet_of(sources, planned)?),
+        };
         let slot = self.slots.get_mut(planned.slot)?;
         let kind = self.negotiated.of(slot.kind);
         let sent = slot.history.get_mut(planned.out);
@@ -199,13 +209,13 @@ impl Receiver {
             ssrc,
             sequence: sequence::wire(index),
             timestamp: packet
-                .header
-                .timestamp
+                .map_or(0, |packet| packet.header.timestamp)
                 .wrapping_add(planned.shift.timestamp),
+            marker: packet.is_some_and(|packet| packet.header.marker),
             csrc_count: 0,
-            has_padding: false,
+            has_padding: planned.is_empty && planned.form != Form::Rtx,
             extension: None,
-            ..packet.header
+            length: 0,
         };
         fixed.emit_fixed(header)?;
         let extensions = header.get_mut(FIXED_HEADER_LENGTH..)?;
@@ -218,7 +228,7 @@ impl Receiver {
             let number = stamp.transport_sequence;
             self.bound.note_sent(number, segment.len());
         }
-        if planned.form == Form::Media {
+        if let (Form::Media, Some(packet)) = (planned.form, packet) {
             slot.reported.note_sent(packet.payload_length.into());
             self.retransmissions.note_sent(segment.len() as u64);
             stats.packets_forwarded += 1;
@@ -234,7 +244,7 @@ fn stamp(
     now: Time,
     form: Form,
     sent: Option<&mut Sent>,
-    packet: &MediaPacket,
+    packet: Option<&MediaPacket>,
     transport_sequence: Option<&mut u16>,
 ) -> Stamp {
     let again = sent.filter(|_| form != Form::Rtx);
@@ -250,9 +260,9 @@ fn stamp(
     if let Some(sent) = again {
         sent.transport_sequence = Some(transport_sequence);
     }
-    let audio_level = match packet.facts {
-        Facts::Audio { level, voice } => level.map(|level| level | u8::from(voice) << 7),
-        Facts::Vp8(_) => None,
+    let audio_level = match packet.map(|packet| &packet.facts) {
+        Some(Facts::Audio { level, voice }) => level.map(|level| level | u8::from(*voice) << 7),
+        Some(Facts::Vp8(_)) | None => None,
     };
     Stamp {
         transport_sequence,
@@ -262,13 +272,21 @@ fn stamp(
 }
 
 /// Copies the payload and renumbers its picture; a retransmission begins with the number of the
-/// original (RFC 4588 section 4).
-fn write_payload(planned: &Planned, packet: &MediaPacket, mut out: &mut [u8]) -> Option<()> {
+/// original (RFC 4588 section 4). Without a packet there is padding (RFC 3550 section 5.1).
+fn write_payload(
+    planned: &Planned,
+    packet: Option<&MediaPacket>,
+    mut out: &mut [u8],
+) -> Option<()> {
     if planned.form == Form::Rtx {
         let (original, rest) = out.split_first_chunk_mut::<ORIGINAL_SEQUENCE_LENGTH>()?;
         *original = sequence::wire(planned.out).to_be_bytes();
         out = rest;
     }
+    let Some(packet) = packet else {
+        out.fill(1);
+        return Some(());
+    };
     let start = usize::from(packet.header.length);
     let payload = packet.packet.bytes().get(start..)?.get(..out.len())?;
     out.copy_from_slice(payload);
@@ -294,3 +312,6 @@ fn packet_of<'a>(
 
 /// Bytes of the original sequence number.
 const ORIGINAL_SEQUENCE_LENGTH: usize = 2;
+
+/// Bytes of a payload of padding: the one that says that there is one.
+const PADDING_LENGTH: usize = 1;

@@ -19,6 +19,7 @@ use crate::description::{MediaKind, VideoType};
 use crate::event::MappedSource;
 use crate::id::{SourceKey, Ssrc};
 use crate::ingest::source::{MediaPacket, Pending, Source};
+use crate::ingest::store::Entry;
 use crate::limits::{AUDIO_SLOTS_MAX, RETIRED_SSRCS_MAX, VIDEO_SLOTS_MAX};
 use crate::random::Random;
 use crate::slab::Slab;
@@ -298,7 +299,7 @@ impl Slot {
         } else if self.selector.accepts_late(packet) {
             Choice::Late
         } else {
-            Choice::Ignore
+            Choice::Vacate
         }
     }
 
@@ -314,9 +315,15 @@ impl Slot {
         match choice {
             Choice::Start => Some(self.rewriter.start(source, index, packet)),
             Choice::Forward => Some(self.rewriter.forward(encoding, packet)),
-            Choice::Late => {
-                let out = self.rewriter.late(index, packet.sequence)?;
-                self.history.get(out).is_none().then_some(out)
+            Choice::Late => self.free_number(index, packet.sequence),
+            Choice::Vacate => {
+                let out = self.free_number(index, packet.sequence)?;
+                let pending = Pending {
+                    encoding: index,
+                    sequence: packet.sequence,
+                };
+                self.remember_nothing(packet.arrival, out, pending);
+                None
             }
             Choice::Skip => {
                 self.rewriter.skip(encoding, packet);
@@ -324,6 +331,12 @@ impl Slot {
             }
             Choice::Ignore => None,
         }
+    }
+
+    /// The place of a late packet, if nothing went out under its number.
+    fn free_number(&self, encoding: u8, sequence: u64) -> Option<u64> {
+        let out = self.rewriter.late(encoding, sequence)?;
+        self.history.is_free(out).then_some(out)
     }
 
     /// Remembers a packet that goes out: see `history.rs`. Sound is not sent again.
@@ -336,9 +349,35 @@ impl Slot {
                 resent_at: None,
                 encoding: pending.encoding,
                 shift: self.rewriter.shift(),
+                is_empty: false,
                 transport_sequence: None,
             });
         }
+    }
+
+    /// Remembers that the place of a packet stays empty.
+    fn remember_nothing(&mut self, now: Time, out: u64, pending: Pending) {
+        self.remember(now, out, pending);
+        let shift = self.rewriter.shift_of_nothing();
+        if let Some(sent) = self.history.get_mut(out) {
+            sent.shift = shift;
+            sent.is_empty = true;
+        }
+    }
+
+    /// What can be sent again under a number: what went out, or nothing, if its packet came since
+    /// and is never forwarded.
+    pub(crate) fn recall(&mut self, now: Time, out: u64, source: &Source) -> Option<Sent> {
+        if self.history.is_free(out) {
+            let pending = self.rewriter.packet_at(out)?;
+            let encoding = source.encodings.get(usize::from(pending.encoding))?;
+            let Entry::Skipped = encoding.store.entry(pending.sequence) else {
+                return None;
+            };
+            self.remember_nothing(now, out, pending);
+            self.history.get_mut(out)?.resent_at = Some(now);
+        }
+        self.history.get(out).copied()
     }
 
     fn mapping(&mut self, source: &Source) -> MappedSource {

@@ -173,7 +173,7 @@ impl Storm {
     fn flush(&mut self) {
         for received in self.script.flush() {
             assert_eq!(sequence::wire(received.index), received.header.sequence);
-            let is_vp8 = received.header.payload_type.0 == 100;
+            let is_vp8 = received.header.payload_type.0 == 100 && !received.header.has_padding;
             assert!(
                 !is_vp8 || received.vp8().is_some(),
                 "the payload was changed"

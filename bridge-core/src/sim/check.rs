@@ -18,6 +18,8 @@ pub struct StreamReport {
     pub packets: u64,
     /// Of these, those that came by retransmission.
     pub recovered: u64,
+    /// Of these, those without payload: their numbers have nothing to say.
+    pub empty: u64,
     /// Packets that came twice.
     pub duplicates: u64,
     /// Numbers that never came.
@@ -90,7 +92,9 @@ impl StreamCheck {
 
     /// The next packet in order.
     pub(super) fn take(&mut self, now: Time, received: &Received) {
-        if received.is_video {
+        if received.payload.is_empty() {
+            self.report.empty += 1;
+        } else if received.is_video {
             self.take_video(now, received);
         } else {
             self.take_audio(now, received);

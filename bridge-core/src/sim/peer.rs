@@ -49,6 +49,10 @@ pub struct PeerOptions {
     pub transport_feedback: bool,
     /// Whether it asks for lost packets again.
     pub nack: bool,
+    /// Whether it gets them on a stream of their own (RFC 4588), else with the same numbers.
+    pub rtx: bool,
+    /// Whether a packet of padding follows each frame that it sends.
+    pub padding: bool,
     /// Whether it wants its streams in slots of the bridge's.
     pub ssrc_rewriting: bool,
     /// Whether the bridge decides on the ICE pair.
@@ -72,6 +76,8 @@ impl Default for PeerOptions {
             camera: Some(Camera::single()),
             transport_feedback: true,
             nack: true,
+            rtx: true,
+            padding: false,
             ssrc_rewriting: true,
             bridge_controls: true,
             dtls_client: true,
@@ -192,7 +198,7 @@ impl Peer {
             camera: options
                 .camera
                 .as_ref()
-                .map(|camera| CameraSender::new(now, camera, random)),
+                .map(|camera| CameraSender::new(now, camera, options.padding, random)),
             gone: false,
             next_feedback: now,
             next_report: now,
@@ -334,6 +340,10 @@ impl Peer {
             level.into_iter().chain([number]).collect()
         };
         let video = [Feedback::Nack, Feedback::NackPli, Feedback::CcmFir];
+        let mut pictures = vec![payload(VP8, Codec::Vp8, 90_000, 1, &video)];
+        if self.options.rtx {
+            pictures.push(payload(RTX, Codec::Rtx { of: VP8 }, 90_000, 1, &[]));
+        }
         vec![
             MediaDescription {
                 kind: MediaKind::Audio,
@@ -342,10 +352,7 @@ impl Peer {
             },
             MediaDescription {
                 kind: MediaKind::Video,
-                payload_types: vec![
-                    payload(VP8, Codec::Vp8, 90_000, 1, &video),
-                    payload(RTX, Codec::Rtx { of: VP8 }, 90_000, 1, &[]),
-                ],
+                payload_types: pictures,
                 header_extensions: extensions(false),
             },
         ]

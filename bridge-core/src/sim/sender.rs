@@ -33,6 +33,9 @@ const AUDIO_BYTES: usize = 80;
 
 const _: () = assert!(LABEL_BYTES <= AUDIO_BYTES);
 
+/// In the first byte of a packet that ends with padding (RFC 3550 section 5.1).
+const PADDING_BIT: u8 = 0x20;
+
 /// Packets kept of a stream, to be sent again.
 const KEPT: usize = 600;
 
@@ -109,6 +112,16 @@ impl Stream {
         self.kept.push_back((index, plain.bytes.clone()));
         if self.kept.len() > KEPT {
             self.kept.pop_front();
+        }
+        plain
+    }
+
+    /// A packet of nothing but padding, which is never sent again.
+    fn padding(&mut self, timestamp: u32, elements: &[(u8, &[u8])]) -> PlainPacket {
+        let mut plain = self.packet(timestamp, false, elements, &[1]);
+        self.kept.pop_back();
+        if let Some(first) = plain.bytes.first_mut() {
+            *first |= PADDING_BIT;
         }
         plain
     }
@@ -214,6 +227,8 @@ pub(super) struct CameraSender {
     /// Which of them are stopped.
     stopped: [bool; 3],
     pub(super) muted: bool,
+    /// Whether padding follows each frame.
+    pads: bool,
     next: Time,
     interval: Duration,
 }
@@ -295,7 +310,7 @@ impl Microphone {
 }
 
 impl CameraSender {
-    pub(super) fn new(now: Time, camera: &Camera, random: &mut Random) -> Self {
+    pub(super) fn new(now: Time, camera: &Camera, pads: bool, random: &mut Random) -> Self {
         let layer = |index| {
             let [.., high, low] = random.u32().to_be_bytes();
             let picture_id = u16::from_be_bytes([high & 0x7f, low]);
@@ -306,6 +321,7 @@ impl CameraSender {
             layers: (0..3).take(camera.encodings.len()).map(layer).collect(),
             stopped: [false; 3],
             muted: false,
+            pads,
             next: now,
             interval: camera.frame_interval,
         }
@@ -345,6 +361,11 @@ impl CameraSender {
                 let elements = [(TRANSPORT_SEQUENCE_ID, &number[..])];
                 let marker = part + 1 == frame.packets();
                 packets.push(stream.packet(timestamp, marker, &elements, payload));
+            }
+            if self.pads {
+                let number = next_number(transport_sequence);
+                let elements = [(TRANSPORT_SEQUENCE_ID, &number[..])];
+                packets.push(stream.padding(timestamp, &elements));
             }
         }
         packets

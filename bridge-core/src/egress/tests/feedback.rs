@@ -1,9 +1,9 @@
 //! Tests what feedback of the receiver leads to: reports, retransmissions, keyframe requests.
 
 use super::{pass, running, script, sequences, want};
-use crate::description::MediaKind;
-use crate::egress::script::{Script, Vp8, media};
-use crate::id::Ssrc;
+use crate::description::{MediaKind, ReceiverConstraints, VideoConstraints};
+use crate::egress::script::{FIRST_SEQUENCE, Received, Script, Vp8, media};
+use crate::id::{SourceKey, Ssrc};
 use crate::ingest::source::SenderClock;
 use crate::rtcp::{CompoundWriter, FullIntraEntry, ReportBlock, RtcpPacket, packets};
 use crate::rtp::extension;
@@ -110,6 +110,92 @@ fn a_receiver_without_rtx_gets_the_same_bytes_again() {
     script.flush();
     assert_eq!(script.runs.len(), 1);
     assert_eq!(script.runs[0].1, bytes, "one index never seals two packets");
+}
+
+/// The second of three frames is asked for: before it came, and when it came and is left out.
+fn ask_for_what_is_left_out(script: &mut Script, source: SourceKey, first: &Received) {
+    pass(script, source, 0, Vp8::frame(2));
+    let wanted = first.header.sequence + 1;
+    nack(script, first.header.ssrc, &[wanted]);
+    assert!(script.flush().is_empty(), "it may still come");
+    script.skip(source, 0, FIRST_SEQUENCE + 1);
+    nack(script, first.header.ssrc, &[wanted, wanted]);
+}
+
+#[test]
+fn a_nack_of_what_is_left_out_is_answered_by_an_empty_packet() {
+    let (mut script, source, first) = running(720, 1);
+    ask_for_what_is_left_out(&mut script, source, &first);
+    let again = script.flush();
+    assert_eq!(again.len(), 1, "once");
+    assert_eq!(again[0].header.payload_type.0, 96);
+    let wanted = first.header.sequence + 1;
+    assert_eq!(again[0].payload(), wanted.to_be_bytes());
+    nack(&mut script, first.header.ssrc, &[wanted]);
+    assert!(script.flush().is_empty(), "under way");
+    script.wait_millis(150);
+    nack(&mut script, first.header.ssrc, &[wanted]);
+    assert_eq!(script.flush().len(), 1);
+    assert!(
+        pass(&mut script, source, 0, Vp8::frame(1)).is_empty(),
+        "the number is used up"
+    );
+}
+
+#[test]
+fn without_rtx_what_is_left_out_is_padding_of_the_same_bytes() {
+    let (mut script, source, first) = running(720, 1);
+    let plain = media(MediaKind::Video, false);
+    script
+        .receiver
+        .set_media(script.now, core::slice::from_ref(&plain));
+    ask_for_what_is_left_out(&mut script, source, &first);
+    let padding = script.flush().remove(0);
+    let bytes = script.runs[0].1.clone();
+    assert_eq!(padding.header.ssrc, first.header.ssrc);
+    assert_eq!(padding.index, first.index + 1);
+    assert_eq!(padding.header.payload_type, first.header.payload_type);
+    assert!(padding.header.has_padding);
+    assert!(padding.payload().is_empty());
+    script.wait_millis(150);
+    let wanted = [first.header.sequence + 1];
+    nack(&mut script, first.header.ssrc, &wanted);
+    script.flush();
+    assert_eq!(script.runs[0].1, bytes, "one index never seals two packets");
+    script
+        .receiver
+        .set_media(script.now, &[media(MediaKind::Video, true)]);
+    script.receiver.set_media(script.now, &[plain]);
+    nack(&mut script, first.header.ssrc, &wanted);
+    assert!(
+        script.flush().is_empty(),
+        "what is forgotten is not made anew"
+    );
+}
+
+#[test]
+fn a_late_packet_of_a_layer_that_is_dropped_leaves_an_empty_place() {
+    let (mut script, source, first) = running(720, 1);
+    let name = script.sources.get(source).unwrap().name.clone();
+    let constraints = VideoConstraints {
+        max_height: 720,
+        max_frame_rate: 15,
+    };
+    let wish = ReceiverConstraints {
+        constraints: Some(vec![(name, constraints)]),
+        ..ReceiverConstraints::default()
+    };
+    script.receiver.set_constraints(script.now, &wish);
+    script.route();
+    pass(&mut script, source, 0, Vp8::frame(2));
+    let dropped = Vp8 {
+        layer: 2,
+        ..Vp8::frame(1)
+    };
+    assert!(pass(&mut script, source, 0, dropped).is_empty());
+    let wanted = first.header.sequence + 1;
+    nack(&mut script, first.header.ssrc, &[wanted]);
+    assert_eq!(script.flush()[0].payload(), wanted.to_be_bytes());
 }
 
 #[test]
