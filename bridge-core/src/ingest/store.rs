@@ -293,7 +293,7 @@ mod tests {
         assert!(!store.insert(packet(98, late, &mut pool), &mut pool));
         assert!(store.insert(packet(101, late, &mut pool), &mut pool));
         assert_eq!(picture(&store, 98, 103), "xxxh.");
-        assert_eq!(pool.made(), 1);
+        assert_eq!(pool.made(), 2);
     }
 
     #[test]
