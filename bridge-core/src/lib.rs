@@ -134,6 +134,9 @@ pub use ingest::bench::IngestBench;
 #[cfg(feature = "unstable-toolbox")]
 pub use egress::bench::{AllocateBench, EgressBench};
 
+#[cfg(all(feature = "io", feature = "unstable-toolbox"))]
+pub use io::bench::{ReceiveBench, SendBench, SendWay};
+
 mod ingest;
 
 mod route;

@@ -292,6 +292,12 @@ impl Engine {
         self.stats.discarded.count_many(Discard::SendFull, refused);
     }
 
+    /// Counts system calls that received and sent datagrams.
+    pub fn note_calls(&mut self, receive: u64, send: u64) {
+        self.stats.calls_receive += receive;
+        self.stats.calls_send += send;
+    }
+
     /// Ends everything.
     pub fn close(&mut self, now: Time, out: &mut impl Outbox) {
         let all: Vec<ConferenceKey> = self.conferences.iter().map(|(key, _)| key).collect();

@@ -76,6 +76,17 @@ impl Batch {
         }
     }
 
+    /// Takes no better way than this, whatever the kernel can do.
+    #[cfg(feature = "unstable-toolbox")]
+    pub(crate) fn restrict(&mut self, way: super::bench::SendWay) {
+        use super::bench::SendWay;
+        self.way = match way {
+            SendWay::Gso => self.way,
+            SendWay::Sendmmsg => self.way.max(Way::Many),
+            SendWay::Sendto => Way::Single,
+        };
+    }
+
     /// Pieces of the arena for `runs`. A full arena is sent first; `None` when the socket takes
     /// no more or the runs could never fit.
     pub(crate) fn reserve<const K: usize>(

@@ -7,6 +7,9 @@
 
 pub(crate) mod batch;
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod bench;
+
 pub(crate) mod clock;
 
 pub(crate) mod handoff;

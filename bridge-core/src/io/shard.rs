@@ -30,7 +30,8 @@ pub(super) const WAKE: Token = Token(0);
 
 const SOCKET: Token = Token(1);
 
-/// Datagrams of one pass: enough for runs to arise, few enough that a pass takes a millisecond.
+/// Datagrams of one pass, and what the last call gives beyond them: enough for runs to arise, few
+/// enough that a pass takes a millisecond.
 const PASS_DATAGRAMS: usize = 512;
 
 /// Messages of other shards in one pass.
@@ -114,8 +115,9 @@ impl Shard {
             return;
         }
         let mut running = Running {
-            receiver: sys::Receiver::new(&socket),
+            receiver: sys::Receiver::new(&socket, true),
             arrivals: Vec::with_capacity(PASS_DATAGRAMS),
+            receive_calls: 0,
             engine,
             poll,
             clock,
@@ -149,6 +151,8 @@ struct Running {
     shell: Shell,
     receiver: sys::Receiver,
     arrivals: Vec<Arrival>,
+    /// System calls that received, since they were last counted.
+    receive_calls: u64,
     poll: Poll,
     clock: Clock,
     bell: Arc<Doorbell>,
@@ -192,6 +196,8 @@ impl Running {
         let sent = self.shell.batch.take_sent();
         self.engine
             .note_sent(sent.packets, sent.bytes, sent.refused);
+        self.engine
+            .note_calls(core::mem::take(&mut self.receive_calls), sent.calls);
         !self.bell.is_stopped()
     }
 
@@ -251,11 +257,17 @@ impl Running {
     fn drain_socket(&mut self) {
         while self.arrivals.len() < PASS_DATAGRAMS {
             let socket = &self.shell.socket;
+            self.receive_calls += 1;
             match self
                 .receiver
                 .receive(socket, self.engine.pool(), &mut self.arrivals)
             {
-                Ok(count) if count > 0 => {}
+                Ok(true) => {}
+                // Less than a batch came: the poll tells when more does.
+                Ok(false) => {
+                    self.is_readable = false;
+                    return;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_readable = false;

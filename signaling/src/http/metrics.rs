@@ -76,7 +76,7 @@ fn gauges(stats: &BridgeStats) -> [Family; 4] {
     ]
 }
 
-fn counters(stats: &BridgeStats) -> [Family; 16] {
+fn counters(stats: &BridgeStats) -> [Family; 18] {
     [
         ("jitsi_jvb_conferences_created", stats.conferences_created),
         ("jitsi_jvb_endpoints", stats.endpoints_created),
@@ -103,6 +103,8 @@ fn counters(stats: &BridgeStats) -> [Family; 16] {
             stats.keyframe_requests_sent,
         ),
         ("trestle_packets_handed_over", stats.packets_handed_over),
+        ("trestle_calls_receive", stats.calls_receive),
+        ("trestle_calls_send", stats.calls_send),
     ]
 }
 
