@@ -59,6 +59,7 @@ const open = async (url) => {
 
 test('the front page', async () => {
   await open(base)
+  await page.waitForSelector('.pill')
   await page.type('#room', 'a/b')
   await check('front page')
   await page.click('#lang')
@@ -70,7 +71,7 @@ test('the page before the meeting', async () => {
   await shows(page, 'the preview', () => document.querySelector('.preview video')?.currentTime > 0)
   await check('preview')
   await page.evaluate(async () => {
-    const { store } = await import('/_/assets/js/store.js')
+    const { store } = await testImport('js/store.js')
     for (const input of [store.state.self.mic, store.state.self.camera]) {
       input.track?.stop()
       Object.assign(input, { on: false, track: null, problem: 'denied' })
@@ -116,7 +117,7 @@ test('the dialogs', async () => {
     ['dialogs', 'openKeys'], ['dialogs', 'askMuteAll'], ['dialogs', 'askKick', 'x', 'Boris'],
     ...['sound', 'video', 'notif', 'general'].map((tab) => ['settings', 'openSettings', tab])]) {
     await page.evaluate(async (module, fn, rest) => {
-      (await import(`/_/assets/js/ui/${module}.js`))[fn](...rest)
+      (await testImport(`js/ui/${module}.js`))[fn](...rest)
     }, file, name, args)
     await check(`${name} ${args}`)
     await page.evaluate(() => document.querySelector('dialog[open]').close())
@@ -127,7 +128,7 @@ test('the pages after the meeting', async () => {
   await page.evaluate(() => document.querySelector('#ctl-leave').click())
   for (const kind of ['left', 'kicked', 'destroyed', 'insecure', 'old', 'crash']) {
     await page.evaluate(async (it) => {
-      const { store } = await import('/_/assets/js/store.js')
+      const { store } = await testImport('js/store.js')
       store.show('after', { after: { kind: it, by: 'Anna', reason: '', minutes: 3 } })
     }, kind)
     await check(kind)

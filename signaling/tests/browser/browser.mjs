@@ -52,7 +52,10 @@ export async function openBrowser(name, { executable, args = [], width = 1280, h
   })
 }
 
-/** Opens a page that remembers its peer connections, so that statistics can be asked. */
+/**
+ * Opens a page that remembers its peer connections, so that statistics can be asked, and has
+ * `testImport('js/store.js')` for the modules of the client, whatever the prefix of this build.
+ */
 export async function newPage(browser) {
   const page = (await browser.pages())[0] ?? await browser.newPage()
   page.problems = []
@@ -65,6 +68,7 @@ export async function newPage(browser) {
   await page.evaluateOnNewDocument(() => {
     const Real = window.RTCPeerConnection
     window.testPeers = []
+    window.testImport = (path) => import(new URL(path, document.querySelector('link[rel=icon]').href).href)
     window.RTCPeerConnection = class extends Real {
       constructor(...args) {
         super(...args)

@@ -67,7 +67,7 @@ const meets = (page) => until('the other plays and is heard', async () => {
 
 /** The connection as the client knows it. */
 const connection = (page) => page.evaluate(`(async () => {
-  const { store } = await import('/_/assets/js/store.js')
+  const { store } = await testImport('js/store.js')
   return store.state.connection
 })()`)
 
@@ -92,7 +92,7 @@ test('a lost connection to the server is made again, with name and hand kept', a
   const [one, other] = [await enter(wire.url, 'Rejoin'), await enter('http://localhost:8000', 'Rejoin')]
   await Promise.all([meets(one), meets(other)])
   await one.evaluate(`(async () => {
-    const app = await import('/_/assets/js/app.js')
+    const app = await testImport('js/app.js')
     app.setName('Anna')
     app.raiseHand(true)
   })()`)
@@ -101,7 +101,7 @@ test('a lost connection to the server is made again, with name and hand kept', a
   await until('it is back', async () => (await connection(one)).state === 'joined', 30)
   await meets(one)
   await until('the other sees one person, with name and hand', () => other.evaluate(`(async () => {
-    const { store } = await import('/_/assets/js/store.js')
+    const { store } = await testImport('js/store.js')
     const people = [...store.state.people.values()]
     return people.length === 1 && people[0].name === 'Anna' && people[0].hand !== null
   })()`), 40)

@@ -18,6 +18,7 @@ export default {
   'c.dismiss': 'Dismiss',
   'c.skip': 'Skip to the controls',
   'c.language': 'Language',
+  'c.thisLanguage': 'English',
   'c.settings': 'Settings',
   'theme.label': 'Appearance',
   'theme.auto': 'As on this device',

@@ -18,6 +18,7 @@ export default {
   'c.dismiss': 'Скрыть',
   'c.skip': 'Перейти к кнопкам',
   'c.language': 'Язык',
+  'c.thisLanguage': 'Русский',
   'c.settings': 'Настройки',
   'theme.label': 'Оформление',
   'theme.auto': 'Как на устройстве',

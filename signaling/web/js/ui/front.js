@@ -1,7 +1,7 @@
 // Front page. Room name, suggestions, recent rooms, the two walkers on the bridge.
 import { roomNode } from '../config.js';
 import { $, h, icon, setIcon } from '../dom.js';
-import { applyStrings, getLang, setLang, t } from '../i18n.js';
+import { getLang, setLang, t } from '../i18n.js';
 import { load, save } from '../saved.js';
 import { choices, menu } from './menus.js';
 import { openPop, tooltips } from './popover.js';
@@ -95,13 +95,10 @@ function drawRecent() {
 
 function draw() {
   document.title = t('f.title');
-  applyStrings();
-  $('h1').replaceChildren(...t('f.h1').split(/(?<=\.) /).flatMap((s) => [h('span', null, s), ' ']));
   drawSuggestions();
   drawRecent();
   check();
   input.placeholder = t('f.example');
-  $('#langname').textContent = LANGUAGES[getLang()];
 }
 
 /** @param {SubmitEvent} e */

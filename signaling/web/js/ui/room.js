@@ -43,6 +43,7 @@ function put(main, hasSettings) {
 function draw() {
   page?.close();
   page = null;
+  delete document.documentElement.dataset.start;
   for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   const { after } = store.state;
   if (shown === 'meeting') page = new MeetingPage();

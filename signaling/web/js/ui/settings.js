@@ -71,8 +71,8 @@ function appearance() {
 }
 
 function language() {
-  const list = select('set-lang', 'language', null, (id) => {
-    setLang(id);
+  const list = select('set-lang', 'language', null, async (id) => {
+    await setLang(id);
     openSettings('general', 'set-lang'); // in the new language
   });
   list.set(LANGUAGES, getLang());
