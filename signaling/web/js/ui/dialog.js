@@ -1,6 +1,7 @@
 // Dialogs are native <dialog>: focus trap, inert background, Esc and focus return are the browser's. Final.
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
+import { sheet } from './sheet.js';
 
 let n = 0;
 /**
@@ -16,7 +17,10 @@ export function dialog({ title, body, foot, size = '', closable = true, flush = 
     flush ? body : h('div', { class: 'dlg__body' }, body),
     foot && h('div', { class: 'dlg__foot' }, foot));
   if (!closable) dlg.addEventListener('cancel', (e) => e.preventDefault());
-  else dlg.addEventListener('click', (e) => { if (e.target === dlg) dlg.close(); });
+  else {
+    dlg.addEventListener('click', (e) => { if (e.target === dlg) dlg.close(); });
+    sheet(dlg, () => dlg.close());
+  }
   return dlg;
 }
 

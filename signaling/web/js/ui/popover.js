@@ -1,5 +1,7 @@
 // Menus and pop-overs on the HTML popover attribute: top layer, light dismiss and Esc come from the browser.
 // What is ours: placing, arrow keys, one tooltip. Final.
+import { sheet } from './sheet.js';
+
 const MARGIN = 8;
 
 /**
@@ -23,15 +25,20 @@ export function place(el, anchor, { side = 'top', align = 'center' } = {}) {
 export function openPop(el, anchor, opt = {}) {
   if (!el.isConnected) (anchor.closest('main, aside, header, section[aria-label]') ?? document.body).append(el); // inside a landmark, right after its opener
   if (!el.hasAttribute('popover')) el.setAttribute('popover', 'auto');
+  if (el.matches('.pop--sheet:not(:has(> .grip))')) sheet(el, () => el.hidePopover());
   if (el.matches(':popover-open')) { el.hidePopover(); return; }
   el.showPopover();
+  el.classList.toggle('is-long', el.scrollHeight > el.clientHeight);
   place(el, anchor, opt);
   anchor.setAttribute('aria-expanded', 'true');
-  el.addEventListener('toggle', (e) => {
+  /** @param {Event} e that it was opened is told as well, and comes first */
+  const toggled = (e) => {
     if (/** @type {ToggleEvent} */ (e).newState !== 'closed') return;
+    el.removeEventListener('toggle', toggled);
     anchor.setAttribute('aria-expanded', 'false');
     if (opt.once) el.remove();
-  }, { once: true });
+  };
+  el.addEventListener('toggle', toggled);
   /** @type {HTMLElement | null} */
   const first = el.querySelector('[aria-checked="true"][role="menuitemradio"], [role^="menuitem"], button:not(:disabled), input, a');
   if (opt.focus !== false) first?.focus({ preventScroll: true });
