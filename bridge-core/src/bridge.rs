@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::id::{ConferenceId, EndpointAddress, EndpointId, Ssrc};
 use crate::io::{self, inbox::Inbox};
 use crate::limits::{self, Limits};
+use crate::srtp::GcmBackend;
 use crate::stats::BridgeStats;
 
 /// A running bridge. Clones are the same bridge; when the last is dropped its threads end.
@@ -91,6 +92,13 @@ impl BridgeBuilder {
     #[must_use]
     pub fn trust_no_estimate(mut self, trust: bool) -> Self {
         self.config.trust_no_estimate = trust;
+        self
+    }
+
+    /// Which library seals AES-GCM. Default: a measurement of less than 5 ms at the start decides.
+    #[must_use]
+    pub fn gcm(mut self, backend: GcmBackend) -> Self {
+        self.config.gcm = Some(backend);
         self
     }
 

@@ -8,7 +8,7 @@ use crate::packet::Packet;
 use crate::rtcp::{self, RtcpPacket};
 use crate::rtp::extension::{self, ExtensionWriter};
 use crate::rtp::{self, RtpHeader};
-use crate::srtp::{InboundContext, OutboundContext, SrtpProfile};
+use crate::srtp::{GcmBackend, InboundContext, OutboundContext, SrtpProfile};
 
 /// A name and what takes the bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -136,8 +136,8 @@ pub fn fuzz_srtp(data: &[u8]) {
             vec![2; profile.salt_length()],
         );
         let contexts = (
-            InboundContext::new(profile, &key, &salt),
-            OutboundContext::new(profile, &key, &salt),
+            InboundContext::with_gcm(GcmBackend::AwsLc, profile, &key, &salt),
+            OutboundContext::with_gcm(GcmBackend::Ring, profile, &key, &salt),
         );
         let (Ok(mut inbound), Ok(mut outbound)) = contexts else {
             return;

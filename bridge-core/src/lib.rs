@@ -157,6 +157,6 @@ pub use dtls::DtlsVersion;
 pub use error::{Discard, Error, Result};
 pub use event::Event;
 pub use id::{ConferenceId, EndpointAddress, EndpointId, SourceName};
-pub use srtp::{KeyingMaterial, SrtpProfile};
+pub use srtp::{GcmBackend, KeyingMaterial, SrtpProfile};
 pub use stats::BridgeStats;
 pub use time::Time;

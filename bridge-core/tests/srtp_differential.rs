@@ -9,7 +9,7 @@
 
 use bridge_core::packet::Packet;
 use bridge_core::rtp::RtpHeader;
-use bridge_core::srtp::{InboundContext, OutboundContext, SrtpProfile};
+use bridge_core::srtp::{GcmBackend, InboundContext, OutboundContext, SrtpProfile};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use webrtc_srtp::context::Context;
@@ -32,18 +32,30 @@ struct Pair {
     theirs_in: Context,
 }
 
-fn pairs(random: &mut ChaCha20Rng) -> [Pair; 3] {
-    PROFILES.map(|(ours, theirs)| {
-        let key = bytes(random, ours.key_length());
-        let salt = bytes(random, ours.salt_length());
-        let context = || Context::new(&key, &salt, theirs, None, None).unwrap();
-        Pair {
-            outbound: OutboundContext::new(ours, &key, &salt).unwrap(),
-            inbound: InboundContext::new(ours, &key, &salt).unwrap(),
-            theirs_out: context(),
-            theirs_in: context(),
-        }
-    })
+/// A pair for each profile, each with another library in either direction.
+fn pairs(random: &mut ChaCha20Rng) -> Vec<Pair> {
+    let [ring, aws_lc] = [
+        [GcmBackend::Ring, GcmBackend::AwsLc],
+        [GcmBackend::AwsLc, GcmBackend::Ring],
+    ]
+    .map(|gcm| PROFILES.map(|profiles| pair(random, gcm, profiles)));
+    ring.into_iter().chain(aws_lc).collect()
+}
+
+fn pair(
+    random: &mut ChaCha20Rng,
+    [gcm_out, gcm_in]: [GcmBackend; 2],
+    (ours, theirs): (SrtpProfile, ProtectionProfile),
+) -> Pair {
+    let key = bytes(random, ours.key_length());
+    let salt = bytes(random, ours.salt_length());
+    let context = || Context::new(&key, &salt, theirs, None, None).unwrap();
+    Pair {
+        outbound: OutboundContext::with_gcm(gcm_out, ours, &key, &salt).unwrap(),
+        inbound: InboundContext::with_gcm(gcm_in, ours, &key, &salt).unwrap(),
+        theirs_out: context(),
+        theirs_in: context(),
+    }
 }
 
 fn bytes(random: &mut ChaCha20Rng, length: usize) -> Vec<u8> {

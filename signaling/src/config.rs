@@ -148,6 +148,8 @@ section!(
         shards: usize = 0,
         /// Versions of DTLS.
         dtls: Dtls = Dtls::V1_2,
+        /// Library that computes AES-GCM.
+        gcm: Gcm = Gcm::Auto,
         /// Lines of every video before a receiver says what it wants.
         initial_max_height: i32 = 0,
         /// Whether receivers without feedback get everything.
@@ -205,6 +207,19 @@ pub enum Dtls {
     /// 1.3 where the peer has it.
     #[serde(rename = "auto")]
     Auto,
+}
+
+/// Library that computes AES-GCM for media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(clippy::exhaustive_enums, reason = "the values of a key")]
+pub enum Gcm {
+    /// The faster one, by a measurement at the start.
+    Auto,
+    /// `ring`.
+    Ring,
+    /// AWS-LC.
+    AwsLc,
 }
 
 /// Settings that cannot be used; the text names file and key.
@@ -385,17 +400,20 @@ mod tests {
             change("bridge.shards", "3"),
             change("bridge.enabled", "false"),
             change("bridge.dtls", "auto"),
+            change("bridge.gcm", "aws-lc"),
             change("bridge.announce", "203.0.113.7,203.0.113.8"),
         ];
         let config = Config::load(None, &changes).unwrap();
         assert_eq!(config.web.http.0, Some("127.0.0.1:0".parse().unwrap()));
         assert_eq!((config.bridge.shards, config.bridge.enabled), (3, false));
         assert_eq!(config.bridge.announce.len(), 2);
+        assert_eq!(config.bridge.gcm, Gcm::AwsLc);
         for (key, value) in [
             ("web.nothing", "1"),
             ("x", "1"),
             ("bridge.shards", "many"),
             ("bridge.dtls", "1.1"),
+            ("bridge.gcm", "openssl"),
         ] {
             assert!(Config::load(None, &[change(key, value)]).is_err(), "{key}");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::uri::Authority;
-use bridge_core::{Bridge, BridgeBuilder, DtlsVersion};
+use bridge_core::{Bridge, BridgeBuilder, DtlsVersion, GcmBackend};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::channel::{Channels, websocket as channel_websocket};
 use crate::colibri::model::Colibri;
 use crate::colibri::rest as colibri_rest;
-use crate::config::{Config, Dtls, Listen, channel_base};
+use crate::config::{Config, Dtls, Gcm, Listen, channel_base};
 use crate::focus::{Focus, FocusConfig, FocusHandle, FocusLink, Whence};
 use crate::http::assets::{self, Site};
 use crate::http::{health, metrics, rest, server, tls};
@@ -401,6 +401,11 @@ fn bridge_builder(config: &Config) -> BridgeBuilder {
     if bridge.shards > 0 {
         builder = builder.shards(bridge.shards);
     }
+    builder = match bridge.gcm {
+        Gcm::Auto => builder,
+        Gcm::Ring => builder.gcm(GcmBackend::Ring),
+        Gcm::AwsLc => builder.gcm(GcmBackend::AwsLc),
+    };
     bridge
         .announce
         .iter()

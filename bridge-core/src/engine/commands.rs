@@ -175,6 +175,7 @@ impl Engine {
         };
         let shard = self.config.shard;
         let bitrate_max = self.config.limits.bits_per_second;
+        let gcm = self.config.gcm;
         let random = &mut self.random;
         let key = self.endpoints.try_insert_with(|key| {
             let token = Token {
@@ -185,6 +186,7 @@ impl Engine {
                 token,
                 role: options.ice_role,
                 candidates,
+                gcm,
             };
             let transport = Transport::new(now, options, random)?;
             let ingest = Ingest::new(key, address.endpoint.clone(), bitrate_max);

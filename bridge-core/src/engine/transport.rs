@@ -24,7 +24,7 @@ use crate::ice::{Agent, AgentEvent, AgentOptions, StunMessage, Token};
 use crate::limits;
 use crate::packet::Packet;
 use crate::random::Random;
-use crate::srtp::{InboundContext, KeyingMaterial, OutboundContext, SrtpProfile};
+use crate::srtp::{GcmBackend, InboundContext, KeyingMaterial, OutboundContext, SrtpProfile};
 use crate::time::Time;
 
 /// What a transport is made of.
@@ -36,6 +36,8 @@ pub(crate) struct TransportOptions {
     pub(crate) role: IceRole,
     /// Our candidates.
     pub(crate) candidates: Vec<Candidate>,
+    /// What seals and opens AES-GCM.
+    pub(crate) gcm: GcmBackend,
 }
 
 /// A datagram to be sent to the peer.
@@ -126,6 +128,7 @@ pub(crate) struct Transport {
     /// DTLS datagrams whose path is seen but not validated yet.
     early: Vec<(Path, Packet)>,
     dtls_out: VecDeque<Packet>,
+    gcm: GcmBackend,
     inbound: Option<InboundContext>,
     outbound: Option<OutboundContext>,
     rtt: Option<Duration>,
@@ -142,6 +145,7 @@ impl Transport {
             token,
             role,
             candidates,
+            gcm,
         } = options;
         Ok(Self {
             agent: Agent::new(
@@ -159,6 +163,7 @@ impl Transport {
             is_handshake_asked: false,
             early: Vec::new(),
             dtls_out: VecDeque::new(),
+            gcm,
             inbound: None,
             outbound: None,
             rtt: None,
@@ -330,8 +335,10 @@ impl Transport {
     }
 
     fn install(&mut self, keys: &KeyingMaterial, profile: SrtpProfile) -> Result<()> {
-        let inbound = InboundContext::new(profile, &keys.remote_key, &keys.remote_salt)?;
-        let outbound = OutboundContext::new(profile, &keys.local_key, &keys.local_salt)?;
+        let (key, salt) = (&keys.remote_key, &keys.remote_salt);
+        let inbound = InboundContext::with_gcm(self.gcm, profile, key, salt)?;
+        let (key, salt) = (&keys.local_key, &keys.local_salt);
+        let outbound = OutboundContext::with_gcm(self.gcm, profile, key, salt)?;
         self.inbound = Some(inbound);
         self.outbound = Some(outbound);
         Ok(())
@@ -500,6 +507,7 @@ mod tests {
             },
             role,
             candidates: local_candidates(&[address], &[]),
+            gcm: GcmBackend::default(),
         };
         let transport = Transport::new(Time::ZERO, options, &mut Random::new([index; 32])).unwrap();
         End {

@@ -41,6 +41,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::ShardId;
 use crate::limits;
+use crate::srtp::GcmTimes;
 
 use clock::Clock;
 use handshake::Handshakes;
@@ -72,6 +73,11 @@ pub(crate) fn start(
     let (polls, bells) = polls(sockets.len())?;
     let factory = DimplFactory::new(config.dtls, certificate.clone(), clock.base())?;
     let (handshakes, answers, thread) = start_handshakes(Driver::new(factory), clock, &bells)?;
+    let gcm = config.gcm.unwrap_or_else(|| {
+        let times = GcmTimes::measure(|| clock.now());
+        tracing::info!("AES-GCM by {times}");
+        times.fastest()
+    });
     let engine = EngineConfig {
         shards: u8::try_from(sockets.len()).unwrap_or(u8::MAX),
         addresses: local_addresses(media_address, &config.announce),
@@ -79,6 +85,7 @@ pub(crate) fn start(
         limits: config.limits.clone(),
         initial_max_height: config.initial_max_height,
         trust_no_estimate: config.trust_no_estimate,
+        gcm,
         ..EngineConfig::new([0; 32])
     };
     let mut threads = vec![thread];

@@ -38,6 +38,7 @@ use crate::event::Event;
 use crate::id::{ConferenceId, EndpointAddress, EndpointId, EndpointKey};
 use crate::limits::Limits;
 use crate::random::Random;
+use crate::srtp::GcmBackend;
 use crate::stats::BridgeStats;
 use crate::time::Time;
 
@@ -63,6 +64,8 @@ pub struct Settings {
     pub initial_max_height: i32,
     /// See [`EngineConfig::trust_no_estimate`].
     pub trust_no_estimate: bool,
+    /// See [`EngineConfig::gcm`].
+    pub gcm: GcmBackend,
     /// Real DTLS handshakes, whose bytes differ from run to run; `None` is scripted ones. Peers
     /// must do the same.
     pub dtls: Option<RealHandshake>,
@@ -77,6 +80,7 @@ impl Settings {
             limits: Limits::default(),
             initial_max_height: -1,
             trust_no_estimate: false,
+            gcm: GcmBackend::default(),
             dtls: None,
         }
     }
@@ -148,6 +152,7 @@ impl Simulation {
         config.limits = settings.limits.clone();
         config.initial_max_height = settings.initial_max_height;
         config.trust_no_estimate = settings.trust_no_estimate;
+        config.gcm = settings.gcm;
         Self {
             now: Time::ZERO,
             engine: Engine::new(config),

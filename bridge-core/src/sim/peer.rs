@@ -28,7 +28,7 @@ use crate::random::Random;
 use crate::rtcp::{self, CompoundWriter, RtcpPacket};
 use crate::rtp::sequence::SequenceExtender;
 use crate::rtp::{RtpHeader, extension};
-use crate::srtp::SrtpProfile;
+use crate::srtp::{GcmBackend, SrtpProfile};
 use crate::time::Time;
 
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
@@ -184,6 +184,7 @@ impl Peer {
                 token,
                 role,
                 candidates: local_candidates(&[address], &[]),
+                gcm: GcmBackend::default(),
             },
             random,
         )?;

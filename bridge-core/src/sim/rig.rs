@@ -19,7 +19,7 @@ use crate::rtp::RtpHeader;
 use crate::rtp::extension::ExtensionWriter;
 use crate::rtp::packet::{FIXED_HEADER_LENGTH, set_extension};
 use crate::rtp::sequence::wire;
-use crate::srtp::SrtpProfile;
+use crate::srtp::{GcmBackend, SrtpProfile};
 
 /// Virtual time between two passes: fifty frames per second.
 const STEP: Duration = Duration::from_millis(20);
@@ -47,6 +47,19 @@ impl Rig {
     /// # Errors
     /// [`Error::Misuse`] when the sender did not come in.
     pub fn new(receivers: usize, burst: usize, profile: SrtpProfile) -> Result<Self> {
+        Self::with_gcm(GcmBackend::default(), receivers, burst, profile)
+    }
+
+    /// The same, with this library at the bridge's end.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_gcm(
+        gcm: GcmBackend,
+        receivers: usize,
+        burst: usize,
+        profile: SrtpProfile,
+    ) -> Result<Self> {
         let mut sim = Simulation::new(&Settings {
             limits: Limits {
                 packets_per_second: u32::MAX,
@@ -55,6 +68,7 @@ impl Rig {
                 endpoints_per_conference: receivers + 1,
                 ..Limits::default()
             },
+            gcm,
             ..Settings::new(1)
         });
         let room = sim.conference("bench")?;

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::SrtpProfile;
 use super::aes_cm::AesCm;
-use super::aes_gcm::AesGcm;
+use super::aes_gcm::{AesGcm, GcmBackend};
 use super::kdf::{Label, Master};
 use super::replay::ReplayWindow;
 use crate::error::{Discard, Result};
@@ -35,8 +35,23 @@ impl InboundContext {
     /// # Errors
     /// [`Error::Misuse`](crate::Error::Misuse) when key or salt have another length than the
     /// profile wants.
+    #[cfg(any(test, feature = "unstable-toolbox"))]
     pub fn new(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<Self> {
-        let (rtp, rtcp) = Cipher::pair(profile, key, salt)?;
+        Self::with_gcm(GcmBackend::default(), profile, key, salt)
+    }
+
+    /// The same, with this library if the profile is one of Galois mode.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) when key or salt have another length than the
+    /// profile wants.
+    pub fn with_gcm(
+        gcm: GcmBackend,
+        profile: SrtpProfile,
+        key: &[u8],
+        salt: &[u8],
+    ) -> Result<Self> {
+        let (rtp, rtcp) = Cipher::pair(gcm, profile, key, salt)?;
         Ok(Self {
             rtp,
             rtcp,
@@ -59,8 +74,23 @@ impl OutboundContext {
     /// # Errors
     /// [`Error::Misuse`](crate::Error::Misuse) when key or salt have another length than the
     /// profile wants.
+    #[cfg(any(test, feature = "unstable-toolbox"))]
     pub fn new(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<Self> {
-        let (rtp, rtcp) = Cipher::pair(profile, key, salt)?;
+        Self::with_gcm(GcmBackend::default(), profile, key, salt)
+    }
+
+    /// The same, with this library if the profile is one of Galois mode.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) when key or salt have another length than the
+    /// profile wants.
+    pub fn with_gcm(
+        gcm: GcmBackend,
+        profile: SrtpProfile,
+        key: &[u8],
+        salt: &[u8],
+    ) -> Result<Self> {
+        let (rtp, rtcp) = Cipher::pair(gcm, profile, key, salt)?;
         Ok(Self {
             rtp,
             rtcp,
@@ -90,35 +120,47 @@ impl fmt::Debug for OutboundContext {
 
 /// Session keys of RTP or RTCP of one direction.
 pub(super) enum Cipher {
-    CounterMode(AesCm),
+    CounterMode(Box<AesCm>),
     Galois(AesGcm),
 }
 
 impl Cipher {
     /// The keys for RTP and for RTCP.
-    fn pair(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<(Self, Self)> {
+    fn pair(
+        gcm: GcmBackend,
+        profile: SrtpProfile,
+        key: &[u8],
+        salt: &[u8],
+    ) -> Result<(Self, Self)> {
         let master = Master::new(profile, key, salt)?;
         let rtp = [Label::RtpKey, Label::RtpSalt, Label::RtpAuthentication];
         let rtcp = [Label::RtcpKey, Label::RtcpSalt, Label::RtcpAuthentication];
         Ok((
-            Self::derive(profile, &master, rtp)?,
-            Self::derive(profile, &master, rtcp)?,
+            Self::derive(gcm, profile, &master, rtp)?,
+            Self::derive(gcm, profile, &master, rtcp)?,
         ))
     }
 
-    fn derive(profile: SrtpProfile, master: &Master<'_>, labels: [Label; 3]) -> Result<Self> {
+    fn derive(
+        gcm: GcmBackend,
+        profile: SrtpProfile,
+        master: &Master<'_>,
+        labels: [Label; 3],
+    ) -> Result<Self> {
         let [key, salt, authentication] = labels;
         Ok(match profile {
-            SrtpProfile::Aes128CmSha1_80 => Self::CounterMode(AesCm::new(
+            SrtpProfile::Aes128CmSha1_80 => Self::CounterMode(Box::new(AesCm::new(
                 &*master.derive(key)?,
                 &*master.derive(salt)?,
                 &*master.derive(authentication)?,
-            )),
+            ))),
             SrtpProfile::AeadAes128Gcm => Self::Galois(AesGcm::new(
+                gcm,
                 &*master.derive::<16>(key)?,
                 &*master.derive(salt)?,
             )?),
             SrtpProfile::AeadAes256Gcm => Self::Galois(AesGcm::new(
+                gcm,
                 &*master.derive::<32>(key)?,
                 &*master.derive(salt)?,
             )?),
@@ -186,9 +228,10 @@ pub(super) mod tests {
     pub(in super::super) fn pair(profile: SrtpProfile) -> (OutboundContext, InboundContext) {
         let key = vec![0x4b; profile.key_length()];
         let salt = vec![0x53; profile.salt_length()];
+        // Each backend at one end.
         (
-            OutboundContext::new(profile, &key, &salt).unwrap(),
-            InboundContext::new(profile, &key, &salt).unwrap(),
+            OutboundContext::with_gcm(GcmBackend::Ring, profile, &key, &salt).unwrap(),
+            InboundContext::with_gcm(GcmBackend::AwsLc, profile, &key, &salt).unwrap(),
         )
     }
 

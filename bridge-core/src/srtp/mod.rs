@@ -12,6 +12,9 @@ mod aes_cm;
 
 mod aes_gcm;
 
+#[cfg(any(feature = "io", feature = "unstable-toolbox"))]
+mod choice;
+
 mod context;
 
 mod hmac_sha1;
@@ -30,6 +33,9 @@ mod unprotect;
 
 use zeroize::Zeroize;
 
+pub use aes_gcm::GcmBackend;
+#[cfg(any(feature = "io", feature = "unstable-toolbox"))]
+pub use choice::GcmTimes;
 pub use context::{InboundContext, OutboundContext};
 pub use protect::{Sealing, seal_rtp_all, seal_rtp_many};
 

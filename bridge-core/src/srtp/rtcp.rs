@@ -172,7 +172,7 @@ const _: () = assert!(aes_gcm::TAG_LENGTH + INDEX_LENGTH <= crate::limits::TAILR
 
 #[cfg(test)]
 mod tests {
-    use super::super::aes_gcm::AesGcm;
+    use super::super::aes_gcm::{AesGcm, GcmBackend};
     use super::super::context::tests::{PROFILES, bytes, pair};
     use super::*;
     use crate::limits::SRTP_STREAMS_MAX;
@@ -225,15 +225,18 @@ mod tests {
             ),
         ];
         for (key, profile, expected) in cases {
-            let cipher = Cipher::Galois(AesGcm::new(key, b"Quid pro quo").unwrap());
-            let mut out = plain.clone();
-            out.resize(plain.len() + profile.rtcp_overhead(), 0);
-            let parts = Parts::new(profile, &mut out).unwrap();
-            parts.seal(&cipher, 0x5d4).unwrap();
-            assert_eq!(out, bytes(expected));
-            let parts = Parts::new(profile, &mut out).unwrap();
-            assert!(parts.is_encrypted() && parts.open(&cipher));
-            assert_eq!(out[..plain.len()], plain);
+            for backend in GcmBackend::ALL {
+                let gcm = AesGcm::new(backend, key, b"Quid pro quo").unwrap();
+                let cipher = Cipher::Galois(gcm);
+                let mut out = plain.clone();
+                out.resize(plain.len() + profile.rtcp_overhead(), 0);
+                let parts = Parts::new(profile, &mut out).unwrap();
+                parts.seal(&cipher, 0x5d4).unwrap();
+                assert_eq!(out, bytes(expected));
+                let parts = Parts::new(profile, &mut out).unwrap();
+                assert!(parts.is_encrypted() && parts.open(&cipher));
+                assert_eq!(out[..plain.len()], plain);
+            }
         }
     }
 
