@@ -13,7 +13,10 @@ use super::source::MediaPacket;
 /// The recent packets of one encoding.
 #[derive(Debug)]
 pub(crate) struct PacketStore {
+    /// As many as `capacity`, or none while nothing is kept: an encoding that is announced and not
+    /// sent costs nothing.
     slots: Box<[Slot]>,
+    capacity: usize,
     /// First number of the window.
     oldest: u64,
     /// One past the last number of the window; equal to `oldest` when nothing ever came.
@@ -49,7 +52,8 @@ impl PacketStore {
     pub(crate) fn new(capacity: usize) -> Self {
         debug_assert!(capacity.is_power_of_two(), "the ring is indexed by a mask");
         Self {
-            slots: (0..capacity).map(|_| Slot::Empty).collect(),
+            slots: Box::default(),
+            capacity,
             oldest: 0,
             end: 0,
             held: 0,
@@ -100,12 +104,16 @@ impl PacketStore {
         self.put(sequence, Slot::Skipped, pool);
     }
 
-    /// Gives every packet back; what was in the window is gone.
+    /// Gives every packet and the ring's memory back; what was in the window is gone.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.forget_before(self.end, pool);
+        self.slots = Box::default();
     }
 
     fn put(&mut self, sequence: u64, tenant: Slot, pool: &mut Pool) {
+        if self.slots.is_empty() {
+            self.slots = (0..self.capacity).map(|_| Slot::Empty).collect();
+        }
         let place = self.place(sequence);
         let tenant = match self.slots.get_mut(place) {
             Some(slot) if sequence >= self.oldest => core::mem::replace(slot, tenant),
@@ -116,7 +124,7 @@ impl PacketStore {
 
     /// Moves the window so that `sequence` is in it, unless it is before it.
     fn make_room(&mut self, sequence: u64, now: Time, pool: &mut Pool) {
-        let capacity = self.slots.len() as u64;
+        let capacity = self.capacity as u64;
         if self.end == 0 {
             // Packets that were overtaken by the very first still find a place.
             self.oldest = sequence.saturating_sub(capacity / 2);
@@ -161,7 +169,7 @@ impl PacketStore {
         reason = "the mask keeps less than the capacity"
     )]
     const fn place(&self, sequence: u64) -> usize {
-        sequence as usize & (self.slots.len() - 1)
+        sequence as usize & (self.capacity - 1)
     }
 }
 
