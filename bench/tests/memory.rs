@@ -144,7 +144,7 @@ fn sources(number: u32) -> Vec<SourceDescription> {
     let streams: Vec<Ssrc> = (1..4).map(ssrc).collect();
     let mut groups = vec![SsrcGroup {
         semantics: GroupSemantics::Simulcast,
-        ssrcs: streams.clone(),
+        ssrcs: streams,
     }];
     groups.extend((1..4).map(|offset| SsrcGroup {
         semantics: GroupSemantics::FlowIdentification,
