@@ -244,6 +244,8 @@ test('hands have places in a queue, on tiles and in the list', async () => {
   await anna.click('[data-action="people"]')
   assert.deepEqual(await anna.$$eval('.person__hand:not([hidden]) span:last-child', (all) => all.map((el) => el.textContent)), ['1', '2'])
   for (const page of [anna, boris]) await page.click('[data-action="hand"]')
+  await shows(anna, 'a camera in every row', () => [...document.querySelectorAll('.person__st')]
+    .every((el) => el.lastElementChild.offsetWidth > 0))
   await press(anna, 'Escape')
 })
 

@@ -108,6 +108,7 @@ export function openSettings(which = 'sound', focus) {
       const isOn = el.id === `tab-${tab}`;
       el.setAttribute('aria-selected', String(isOn));
       /** @type {HTMLElement} */ (el).tabIndex = isOn ? 0 : -1;
+      if (isOn) el.scrollIntoView({ block: 'nearest', inline: 'nearest' }); // the tabs of a phone scroll
     }
   };
   const nav = h('div', { class: 'sets__nav', role: 'tablist', 'aria-label': t('c.settings') }, TABS.map((tab) => h('button', {
