@@ -23,8 +23,6 @@
 //
 // All of them return at once or a promise that never rejects; what fails becomes a notice.
 import { parseConfig, roomOfPath } from './config.js';
-import { Meeting } from './meeting.js';
-import { StanzaError } from './net/xmpp.js';
 import {
   attach, chooseDevice, closeInputs, devicesChanged, meter, refreshDevices, setCamera, setMic, setResolution,
   stopScreen,
@@ -50,6 +48,7 @@ const saved = load();
 const room = roomOfPath(location.pathname);
 const config = parseConfig(/** @type {any} */ (globalThis).config, new URL(location.href), room?.node ?? '');
 
+/** @typedef {import('./meeting.js').Meeting} Meeting */
 /** @type {Meeting | null} */
 let meeting = null;
 /** The meeting that has been entered; a loss before that is a failed attempt. @type {Meeting | null} */
@@ -85,10 +84,7 @@ export function start() {
   setInterval(() => { void tickStats(); }, 1000);
   void Promise.all([setMic(state.self.mic.on), setCamera(state.self.camera.on)])
     .then(refreshDevices);
-  if (config.prejoin) {
-    store.show('prejoin');
-    void testConnection();
-  } else void join();
+  if (config.prejoin) store.show('prejoin'); else void join();
 }
 
 // ---------- in and out
@@ -121,7 +117,7 @@ async function stayIn() {
       return;
     } catch (e) {
       if (!isIn) return;
-      const condition = e instanceof StanzaError ? e.condition : '';
+      const { condition = '' } = /** @type {Partial<import('./net/xmpp.js').StanzaError>} */ (e);
       if (refuse(condition)) return;
       await pause(condition === 'service-unavailable' ? FULL_RETRY : backOff(attempt));
     }
@@ -147,6 +143,9 @@ async function pause(ms) {
 export function tryNow() { wake?.(); }
 
 async function enter() {
+  // the page before the meeting does without its code
+  const { Meeting } = await import('./meeting.js');
+  if (!isIn) return;
   const attempt = new Meeting(config, room?.node ?? '', store, {
     lost: () => { void comeBack(attempt); },
     removed: ({ kind, by, reason }) => finish(kind, by, reason),

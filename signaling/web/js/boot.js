@@ -32,11 +32,14 @@
   // who goes into the meeting at once has no page before it
   var isAtOnce = /[#&]config\.prejoin(Config\.e|PageE)nabled=false/.test(location.hash);
   if (isAtOnce) html.dataset.start = 'meeting';
+  /** @param {string} id */
+  function load(id) {
+    var held = /** @type {HTMLTemplateElement | null} */ (document.getElementById(id));
+    if (held) document.head.append(held.content); // empty from the second time on
+  }
   function rest() {
-    var held = /** @type {HTMLTemplateElement | null} */ (document.getElementById('rest'));
-    if (!held) return;
-    document.head.append(held.content);
-    held.remove();
+    load('rest');
+    if (isAtOnce) load('meeting');
   }
   document.addEventListener('DOMContentLoaded', function () {
     // a page in the background is not painted

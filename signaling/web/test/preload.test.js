@@ -17,23 +17,39 @@ function modules(path, seen = new Set()) {
   return seen;
 }
 
-/** What a page asks for before and after its first paint. */
+/** What modules ask for when it is wanted, and all that leads to. */
+function later(paths) {
+  const found = new Set();
+  for (const path of paths) {
+    const text = readFileSync(join(web, path), 'utf8');
+    for (const [, target] of text.matchAll(/\bimport\('(\.[^']+)'\)/g)) modules(join(dirname(path), target), found);
+  }
+  return [...found].filter((m) => !paths.has(m));
+}
+
+/** What a page asks for before its first paint, after it, and for the meeting. */
 function askedBy(page) {
   const html = readFileSync(join(web, page), 'utf8');
-  const [now, rest = ''] = html.split('<template id="rest">');
+  const [now, rest = '', meeting = ''] = html.split('<template id=');
   const names = (text, tag) => [...text.matchAll(tag)].map((m) => m[1]);
   const scripts = (text) => names(text, /<script type="module" src="\/_\/assets\/([^"]+)">/g);
   const links = (text) => names(text, /rel="modulepreload" href="\/_\/assets\/([^"]+)"/g);
-  return { now: [...scripts(now), ...links(now)], entry: scripts(rest)[0], rest: links(rest) };
+  return { now: [...scripts(now), ...links(now)], entry: scripts(rest)[0], rest: links(rest), meeting: links(meeting) };
 }
 
 for (const page of ['index.html', 'room.html']) {
-  test(`${page} asks for all modules that the first paint does without at once, not one after the other`, () => {
-    const { now, entry, rest } = askedBy(page);
-    const needed = [...modules(entry)].filter((m) => m !== entry && !now.includes(m));
-    assert.deepEqual(rest.sort(), needed.sort());
+  test(`${page} asks for what the first paint does without at once, not one after the other`, () => {
+    const { now, entry, rest, meeting } = askedBy(page);
+    const needed = modules(entry);
+    assert.deepEqual(rest.sort(), [...needed].filter((m) => m !== entry && !now.includes(m)).sort());
+    assert.deepEqual(meeting.sort(), later(needed).sort());
   });
 }
+
+test('the page before the meeting does without the code of the meeting', () => {
+  const loaded = [...modules('js/ui/room.js')];
+  assert.deepEqual(loaded.filter((m) => /js\/(meeting|net\/(?!sdp)|media\/(pc|slots)|ui\/(meeting|deck|stage|panel|chat|people))/.test(m)), []);
+});
 
 test('the front page has its words for the first paint, the page of a room needs none', () => {
   assert.deepEqual(askedBy('index.html').now, ['js/i18n.js']);
@@ -42,7 +58,7 @@ test('the front page has its words for the first paint, the page of a room needs
 });
 
 test('no module loads a language but the one that is used', () => {
-  for (const entry of ['js/ui/front.js', 'js/ui/room.js']) {
+  for (const entry of ['js/ui/front.js', 'js/ui/room.js', 'js/ui/meeting-page.js']) {
     assert.deepEqual([...modules(entry)].filter((m) => m.startsWith('lang/')), []);
   }
 });

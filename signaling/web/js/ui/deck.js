@@ -6,6 +6,7 @@ import { store } from '../store.js';
 import { ctl, inputControl, setControl } from './controls.js';
 import { cameraMenu, micMenu, moreMenu } from './deck-menus.js';
 import { openInvite } from './dialogs.js';
+import { toggleInput } from './devices.js';
 import { watchControls } from './overflow.js';
 
 /** @typedef {{ panel: (which: 'chat' | 'people') => void, open: () => string | null }} DeckActions */
@@ -15,11 +16,6 @@ export const toggleShare = () => {
 };
 export const toggleView = () => app.setView(store.state.view.mode === 'tile' ? 'stage' : 'tile');
 export const toggleHand = () => app.raiseHand(store.state.self.hand === null);
-/** A problem is tried again; else it is switched. @param {'mic' | 'camera'} which */
-export function toggleInput(which) {
-  const { on, problem } = store.state.self[which];
-  void (which === 'mic' ? app.setMic : app.setCamera)(problem !== null || !on);
-}
 
 /** The button with the name of the room; it opens the invitation. */
 export function roomButton() {

@@ -1,5 +1,6 @@
-// The lists of devices as people choose from them: in the page before, the menus and the settings.
-import { chooseDevice } from '../app.js';
+// Microphone and camera are switched, and devices chosen from lists: in the page before, the menus and
+// the settings.
+import { chooseDevice, setCamera, setMic } from '../app.js';
 import { t } from '../i18n.js';
 import { store } from '../store.js';
 import { select } from './controls.js';
@@ -39,4 +40,10 @@ export function deviceSelect(kind, id, isLabelled) {
   };
   fill();
   return { el: made.el, fill };
+}
+
+/** A problem is tried again; else it is switched. @param {'mic' | 'camera'} which */
+export function toggleInput(which) {
+  const { on, problem } = store.state.self[which];
+  void (which === 'mic' ? setMic : setCamera)(problem !== null || !on);
 }

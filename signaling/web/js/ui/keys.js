@@ -3,7 +3,8 @@
 import * as app from '../app.js';
 import { $ } from '../dom.js';
 import { store } from '../store.js';
-import { toggleHand, toggleInput, toggleShare, toggleView } from './deck.js';
+import { toggleHand, toggleShare, toggleView } from './deck.js';
+import { toggleInput } from './devices.js';
 import { openKeys, openQuality } from './dialogs.js';
 import { toggleFullScreen } from './full-screen.js';
 

@@ -6,8 +6,7 @@ import { getLang, t } from '../i18n.js';
 import { store } from '../store.js';
 import { attemptText } from './banner.js';
 import { ctl, field, hint, inputControl, liveMeter, setControl } from './controls.js';
-import { toggleInput } from './deck.js';
-import { KINDS, deviceSelect } from './devices.js';
+import { KINDS, deviceSelect, toggleInput } from './devices.js';
 import { nameStrength } from './random-name.js';
 import { avatar, nameOf } from './tile.js';
 

@@ -6,13 +6,13 @@ import { store } from '../store.js';
 import { afterPage, silentPage } from './after.js';
 import { startAudio } from './audio.js';
 import { lossOf } from './loss.js';
-import { MeetingPage } from './meeting-page.js';
 import { tooltips } from './popover.js';
 import { Prejoin } from './prejoin.js';
-import { openSettings } from './settings.js';
 
 /** @type {{ close: () => void, redraw?: () => void } | null} */
 let page = null;
+/** What draws the meeting; the page before it is there first. @type {typeof import('./meeting-page.js').MeetingPage | null} */
+let MeetingPage = null;
 /** What is in the document. @type {'' | 'before' | 'meeting' | 'silent' | 'after'} */
 let shown = '';
 
@@ -23,6 +23,7 @@ function wanted() {
   // who is not asked anything before sees the meeting at once, empty until it is entered
   const isAtOnce = now === 'joining' && !ask && !connection.retryAt && shown !== 'before';
   if (now !== 'meeting' && !isAtOnce) return 'before';
+  if (!MeetingPage) return shown;
   return lossOf(connection, Date.now(), navigator.onLine) === 'silent' ? 'silent' : 'meeting';
 }
 
@@ -31,7 +32,7 @@ const top = (hasSettings) => h('header', { class: 'top' },
   h('a', { class: 'brand', href: '/' }, icon('logo'), 'Trestle'),
   hasSettings && h('button', {
     class: 'ibtn', type: 'button', 'aria-label': t('c.settings'), 'aria-haspopup': 'dialog',
-    onclick: () => openSettings(),
+    onclick: async () => (await import('./settings.js')).openSettings(),
   }, icon('gear')));
 
 /** @param {HTMLElement} main @param {boolean} hasSettings */
@@ -46,7 +47,7 @@ function draw() {
   delete document.documentElement.dataset.start;
   for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   const { after } = store.state;
-  if (shown === 'meeting') page = new MeetingPage();
+  if (shown === 'meeting' && MeetingPage) page = new MeetingPage();
   else if (shown === 'silent') {
     const silent = silentPage();
     page = silent;
@@ -64,11 +65,24 @@ function show() {
   const next = wanted();
   if (next === shown && next !== 'after') return;
   shown = next;
-  try { draw(); } catch (e) {
-    console.error(e);
-    app.leave();
-    put(afterPage({ kind: 'crash', by: '', reason: '', minutes: 0 }), false);
-  }
+  try { draw(); } catch (e) { crash(e); }
+}
+
+/** @param {unknown} e */
+function crash(e) {
+  console.error(e);
+  app.leave();
+  put(afterPage({ kind: 'crash', by: '', reason: '', minutes: 0 }), false);
+}
+
+/** Asks for the code of the meeting, all at once. A server that was replaced meanwhile has it no more. */
+async function loadMeeting() {
+  const held = /** @type {HTMLTemplateElement | null} */ (document.getElementById('meeting'));
+  if (held) document.head.append(held.content);
+  try {
+    ({ MeetingPage } = await import('./meeting-page.js'));
+    show();
+  } catch (e) { crash(e); }
 }
 
 /** What one may do here, for style sheets and tests; only while one is in the room. */
@@ -85,3 +99,7 @@ document.addEventListener('langchange', () => { if (page?.redraw) page.redraw();
 startAudio(() => store.notify({ kind: 'sound-blocked' }));
 app.start();
 tooltips();
+// the test of the connection measures nothing but itself
+void loadMeeting().then(() => {
+  if (store.state.page === 'prejoin' && !store.state.ask) void app.testConnection();
+});
