@@ -130,6 +130,31 @@ fn silence_is_told_then_consent_ends_then_the_endpoint() {
 }
 
 #[test]
+fn an_endpoint_that_is_expired_is_told() {
+    let real = RealHandshake {
+        version: DtlsVersion::V1_2,
+        base: std::time::Instant::now(),
+    };
+    for dtls in [None, Some(real)] {
+        let settings = Settings {
+            dtls,
+            ..Settings::new(13)
+        };
+        let options = PeerOptions {
+            dtls,
+            ..PeerOptions::default()
+        };
+        let (mut sim, node) = alone(&options, Link::default(), &settings);
+        sim.run(Duration::from_secs(2));
+        assert_eq!(sim.peer(node).failure(), None);
+        let endpoint = sim.address(node);
+        sim.request(Command::ExpireEndpoint { endpoint }).unwrap();
+        sim.run(Duration::from_millis(50));
+        assert_eq!(sim.peer(node).failure(), Some(TransportFailure::Closed));
+    }
+}
+
+#[test]
 fn a_pause_in_the_network_is_told_and_so_is_its_end() {
     let (mut sim, node) = alone(&PeerOptions::default(), Link::default(), &Settings::new(4));
     sim.run(Duration::from_secs(3));

@@ -13,6 +13,7 @@ use std::net::UdpSocket;
 use std::time::Instant;
 
 use bridge_core::engine::Path;
+use bridge_core::event::TransportFailure;
 use bridge_core::packet::Packet;
 use bridge_core::sim::{Peer, PeerOptions, RealHandshake};
 use bridge_core::{
@@ -154,6 +155,8 @@ fn meet(shards: usize, rooms: u16, version: DtlsVersion) -> BridgeStats {
     for room in rooms {
         room.close().unwrap();
     }
+    run(&mut peers, &mut events, Duration::from_millis(300));
+    are_told(&peers);
     assert!(
         bridge.drain(Duration::from_secs(5)),
         "no conference is left"
@@ -165,6 +168,40 @@ fn meet(shards: usize, rooms: u16, version: DtlsVersion) -> BridgeStats {
     bridge.shutdown();
     assert!(bridge.stats().is_err());
     stats
+}
+
+/// Whether a close_notify reached every peer.
+fn are_told(peers: &[RealPeer]) {
+    for real in peers {
+        assert_eq!(real.peer.failure(), Some(TransportFailure::Closed));
+    }
+}
+
+#[test]
+fn a_bridge_that_stops_tells_all_peers() {
+    for shards in [1, 2] {
+        let (bridge, mut events) = Bridge::builder()
+            .udp(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .shards(shards)
+            .start()
+            .unwrap();
+        let start = Instant::now();
+        let rooms = [0, 1, 2].map(|number| bridge.conference(&format!("stop {number}")).unwrap());
+        let mut peers: Vec<RealPeer> = (0..)
+            .zip(&rooms)
+            .map(|(number, room)| RealPeer::join(room, number, start, DtlsVersion::V1_2))
+            .collect();
+        run(&mut peers, &mut events, Duration::from_secs(1));
+        assert_eq!(bridge.stats().unwrap().endpoints_connected, 3);
+        let stopping = Instant::now();
+        bridge.shutdown();
+        assert!(
+            stopping.elapsed() < Duration::from_millis(400),
+            "no shard waited in vain"
+        );
+        run(&mut peers, &mut events, Duration::from_millis(100));
+        are_told(&peers);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::dimpl::{DimplEngine, DimplFactory};
 use super::{DtlsEngine, DtlsEvent};
-use crate::engine::{HandshakeEvent, HandshakeRequest};
+use crate::engine::{HandshakeEvent, HandshakeRequest, Path};
 use crate::id::{EndpointKey, ShardId};
 use crate::limits;
 use crate::time::Time;
@@ -67,9 +67,19 @@ impl Driver {
                     self.drive(now, key, |engine| engine.handle_datagram(now, bytes));
                 }
             }
-            HandshakeRequest::Stop => {
-                self.drive(now, key, |engine| engine.close(now));
-                self.remove(key);
+            HandshakeRequest::Stop { path } => self.stop(now, key, path),
+        }
+    }
+
+    /// Closes an association. What it has to say goes to `path`, since nobody else will know where.
+    fn stop(&mut self, now: Time, key: HandshakeKey, path: Option<Path>) {
+        let before = self.out.len();
+        self.drive(now, key, |engine| engine.close(now));
+        self.remove(key);
+        for (_, event) in self.out.split_off(before) {
+            if let (HandshakeEvent::Datagram(packet), Some(path)) = (event, path) {
+                self.out
+                    .push_back((key, HandshakeEvent::Farewell { path, packet }));
             }
         }
     }

@@ -114,10 +114,12 @@ impl Play {
             while let Some((key, event)) = driver.poll() {
                 assert_eq!(key, KEY);
                 match event {
-                    HandshakeEvent::Datagram(packet) if self.flying.len() < 64 => {
+                    HandshakeEvent::Datagram(packet) | HandshakeEvent::Farewell { packet, .. }
+                        if self.flying.len() < 64 =>
+                    {
                         self.flying.push_back((1 - which, packet.bytes().to_vec()));
                     }
-                    HandshakeEvent::Datagram(_) => {}
+                    HandshakeEvent::Datagram(_) | HandshakeEvent::Farewell { .. } => {}
                     _ => outcomes += 1,
                 }
             }

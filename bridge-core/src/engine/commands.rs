@@ -309,7 +309,8 @@ impl Engine {
         }
         self.note_vacancy(now, endpoint.conference);
         endpoint.add_to(&mut self.stats);
-        out.handshake(key, HandshakeRequest::Stop);
+        let path = endpoint.transport.farewell_path();
+        out.handshake(key, HandshakeRequest::Stop { path });
         out.event(Event::EndpointExpired {
             endpoint: endpoint.address,
         });

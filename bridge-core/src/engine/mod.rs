@@ -89,8 +89,11 @@ pub enum HandshakeRequest {
     },
     /// A DTLS datagram of the validated path.
     Datagram(Packet),
-    /// The endpoint is gone: forget it, after a close_notify if it was up.
-    Stop,
+    /// The endpoint is gone: forget it, after a close_notify if it was up and there is a path.
+    Stop {
+        /// Where to say it, while the peer consents to be sent anything.
+        path: Option<Path>,
+    },
 }
 
 /// What the handshake machine of an endpoint tells the engine.
@@ -112,6 +115,13 @@ pub enum HandshakeEvent {
     Failed,
     /// The peer closed the association.
     Closed,
+    /// Send this last datagram where [`HandshakeRequest::Stop`] said; the endpoint is gone by now.
+    Farewell {
+        /// Where to.
+        path: Path,
+        /// A close_notify.
+        packet: Packet,
+    },
 }
 
 /// What shards tell each other.
@@ -298,7 +308,7 @@ impl Engine {
         self.stats.calls_send += send;
     }
 
-    /// Ends everything.
+    /// Ends everything. What the handshakes of the endpoints answer is still to be handled.
     pub fn close(&mut self, now: Time, out: &mut impl Outbox) {
         let all: Vec<ConferenceKey> = self.conferences.iter().map(|(key, _)| key).collect();
         for key in all {

@@ -12,6 +12,7 @@ use crate::id::{EndpointKey, ShardId};
 use crate::packet::Packet;
 use crate::rtcp;
 use crate::rtp::RtpHeader;
+use crate::stats::BridgeStats;
 use crate::time::Time;
 
 impl Engine {
@@ -67,7 +68,10 @@ impl Engine {
         event: HandshakeEvent,
         out: &mut impl Outbox,
     ) {
-        if let Some(endpoint) = self.endpoints.get_mut(key) {
+        if let HandshakeEvent::Farewell { path, packet } = event {
+            put_out(path, packet.bytes(), out, &mut self.stats);
+            self.pool.give(packet);
+        } else if let Some(endpoint) = self.endpoints.get_mut(key) {
             endpoint.transport.handle_handshake(event);
             self.drive_transport(now, key, out);
         }
@@ -267,16 +271,7 @@ impl Engine {
             return;
         };
         while let Some(datagram) = endpoint.transport.poll_datagram() {
-            let bytes = datagram.bytes();
-            let run = Run {
-                path: datagram.path(),
-                segment: bytes.len(),
-                total: bytes.len(),
-            };
-            match out.reserve([run]) {
-                Some([place]) if place.len() == bytes.len() => place.copy_from_slice(bytes),
-                _ => self.stats.discarded.count(Discard::SendFull),
-            }
+            put_out(datagram.path(), datagram.bytes(), out, &mut self.stats);
             if let Datagram::Dtls { packet, .. } = datagram {
                 self.pool.give(packet);
             }
@@ -382,5 +377,18 @@ impl Engine {
                 self.stats.discarded.count(Discard::HandoffFull);
             }
         }
+    }
+}
+
+/// Puts out one datagram that is no media.
+fn put_out(path: Path, bytes: &[u8], out: &mut impl Outbox, stats: &mut BridgeStats) {
+    let run = Run {
+        path,
+        segment: bytes.len(),
+        total: bytes.len(),
+    };
+    match out.reserve([run]) {
+        Some([place]) if place.len() == bytes.len() => place.copy_from_slice(bytes),
+        _ => stats.discarded.count(Discard::SendFull),
     }
 }

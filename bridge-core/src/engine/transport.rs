@@ -202,6 +202,14 @@ impl Transport {
         self.agent.selected()
     }
 
+    /// Where a last word may be sent: as long as anything may.
+    pub(crate) fn farewell_path(&self) -> Option<Path> {
+        match self.state {
+            TransportState::Failed(_) => None,
+            _ => self.agent.selected(),
+        }
+    }
+
     /// What opens the peer's packets, once its certificate is checked.
     pub(crate) const fn inbound(&mut self) -> Option<&mut InboundContext> {
         self.inbound.as_mut()
@@ -331,6 +339,8 @@ impl Transport {
             }
             HandshakeEvent::Failed => self.fail(TransportFailure::Dtls),
             HandshakeEvent::Closed => self.fail(TransportFailure::Closed),
+            // Of an association that was before this one.
+            HandshakeEvent::Farewell { .. } => {}
         }
     }
 
@@ -467,8 +477,9 @@ impl Transport {
             self.inbound = None;
             self.outbound = None;
             if self.is_handshake_asked {
+                let path = self.agent.selected();
                 self.events
-                    .push_back(TransportEvent::Handshake(HandshakeRequest::Stop));
+                    .push_back(TransportEvent::Handshake(HandshakeRequest::Stop { path }));
             }
         }
         self.events.push_back(TransportEvent::Failed(reason));

@@ -43,6 +43,9 @@ const PASS_COMMANDS: usize = 64;
 /// How soon to try again when the socket took no more.
 const SEND_AGAIN: Duration = Duration::from_millis(1);
 
+/// How long a stopped shard waits for the last words of its handshakes.
+const PARTING_MAX: Duration = Duration::from_millis(500);
+
 /// What the handshake thread tells a shard.
 pub(super) type News = (EndpointKey, HandshakeEvent);
 
@@ -70,7 +73,8 @@ struct Shell {
     socket: UdpSocket,
     batch: Batch,
     rings: Rings,
-    handshakes: Handshakes,
+    /// `None` when the shard has stopped.
+    handshakes: Option<Handshakes>,
     events: SyncSender<Event>,
     homes: Arc<Homes>,
     /// Commands that the engine works on.
@@ -132,7 +136,7 @@ impl Shard {
                 batch: Batch::new(&socket),
                 socket,
                 rings,
-                handshakes,
+                handshakes: Some(handshakes),
                 events,
                 homes,
                 asked: BTreeMap::new(),
@@ -141,6 +145,7 @@ impl Shard {
         };
         let mut polled = Events::with_capacity(8);
         while running.pass(&mut polled) {}
+        running.part();
     }
 }
 
@@ -188,9 +193,15 @@ impl Running {
         }
         self.take_messages(now);
         self.take_orders(now);
-        if self.bell.is_stopped() {
+        let is_stopped = self.bell.is_stopped();
+        if is_stopped {
             self.engine.close(now, &mut self.shell);
         }
+        self.send(now);
+        !is_stopped
+    }
+
+    fn send(&mut self, now: Time) {
         self.engine.flush(now, &mut self.shell);
         self.shell.batch.send(&self.shell.socket);
         let sent = self.shell.batch.take_sent();
@@ -198,7 +209,18 @@ impl Running {
             .note_sent(sent.packets, sent.bytes, sent.refused);
         self.engine
             .note_calls(core::mem::take(&mut self.receive_calls), sent.calls);
-        !self.bell.is_stopped()
+    }
+
+    /// Sends the last words of the handshakes. Their thread ends when every shard is here, after
+    /// it has answered all of them.
+    fn part(mut self) {
+        self.shell.handshakes = None;
+        let until = self.clock.now() + PARTING_MAX;
+        while let Ok((key, event)) = self.answers.recv_timeout(self.clock.until(until)) {
+            let input = Input::Handshake(key, event);
+            self.engine.handle(self.clock.now(), input, &mut self.shell);
+        }
+        self.send(self.clock.now());
     }
 
     /// Takes what other shards and the handshakes have.
@@ -286,7 +308,8 @@ impl Outbox for Shell {
     }
 
     fn handshake(&mut self, endpoint: EndpointKey, request: HandshakeRequest) {
-        if !self.handshakes.send(self.id, endpoint, request) {
+        let handshakes = self.handshakes.as_ref();
+        if handshakes.is_some_and(|thread| !thread.send(self.id, endpoint, request)) {
             tracing::debug!("a handshake datagram is dropped, too many wait");
         }
     }

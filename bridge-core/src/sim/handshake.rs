@@ -186,11 +186,15 @@ impl Script {
                     self.repeat = None;
                     self.complete();
                 }
+                (Some(_), FAREWELL) => self.events.push(HandshakeEvent::Closed),
                 _ => {}
             },
-            HandshakeRequest::Stop => {
+            HandshakeRequest::Stop { path } => {
                 self.role = None;
                 self.repeat = None;
+                let packet = Packet::copy_of(FAREWELL);
+                let farewell = path.map(|path| HandshakeEvent::Farewell { path, packet });
+                self.events.extend(farewell.filter(|_| self.done));
             }
         }
     }
@@ -234,3 +238,5 @@ impl Script {
 const HELLO: &[u8] = b"\x16hello";
 
 const ANSWER: &[u8] = b"\x16answer";
+
+const FAREWELL: &[u8] = b"\x15farewell";

@@ -32,7 +32,7 @@ use crate::command::{Command, EndpointOptions, Reply, Ticket};
 use crate::config::{EngineConfig, LocalAddress};
 use crate::description::{IceRole, TransportDescription};
 use crate::dtls::Certificate;
-use crate::engine::{Engine, Input, Path};
+use crate::engine::{Engine, HandshakeRequest, Input, Path};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{ConferenceId, EndpointAddress, EndpointId, EndpointKey};
@@ -499,7 +499,7 @@ impl Simulation {
     fn move_handshakes(&mut self) -> bool {
         for (key, request) in core::mem::take(&mut self.recorder.handshakes) {
             let Some(address) = self.engine.address_of(key) else {
-                self.handshakers.remove(&key);
+                self.end_handshake(key, request);
                 continue;
             };
             let Some(node) = self
@@ -530,6 +530,17 @@ impl Simulation {
             }
         }
         any
+    }
+
+    /// Lets the bridge end of a handshake whose endpoint is gone say its last words.
+    fn end_handshake(&mut self, key: EndpointKey, request: HandshakeRequest) {
+        if let Some(mut handshaker) = self.handshakers.remove(&key) {
+            handshaker.handle(self.now, request);
+            while let Some(event) = handshaker.poll() {
+                let input = Input::Handshake(key, event);
+                self.engine.handle(self.now, input, &mut self.recorder);
+            }
+        }
     }
 
     /// Sends what the peers have ready.

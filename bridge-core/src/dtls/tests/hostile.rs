@@ -66,9 +66,7 @@ fn a_forged_alert_or_plaintext_after_completion_changes_nothing() {
         server.poll();
         assert_eq!(server.events.len(), before, "{version:?}");
         // The association still stands: its close reaches us.
-        client
-            .driver
-            .handle(seconds(1), key(1), HandshakeRequest::Stop);
+        client.stop(seconds(1), 1);
         for (_, bytes) in client.poll() {
             server.feed(seconds(1), 1, &bytes);
         }
@@ -128,9 +126,7 @@ fn noise_and_mutated_handshakes_never_panic() {
             server.feed(Time::ZERO, index, &bytes);
         }
         server.feed(Time::ZERO, index, &[]);
-        server
-            .driver
-            .handle(Time::ZERO, key(index), HandshakeRequest::Stop);
+        server.stop(Time::ZERO, index);
     }
     server.poll();
 }

@@ -1,5 +1,6 @@
 //! Runs handshakes against ourselves and independent peers, hostile ones among them.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use super::dimpl::DimplFactory;
 use super::driver::Driver;
 use super::epoch::any_instant;
 use super::{Certificate, DtlsVersion, fingerprint};
-use crate::engine::{HandshakeEvent, HandshakeRequest};
+use crate::engine::{HandshakeEvent, HandshakeRequest, Path};
 use crate::id::{EndpointKey, Key, ShardId};
 use crate::limits;
 use crate::packet::Packet;
@@ -67,7 +68,7 @@ impl Side {
         while let Some(((shard, EndpointKey(key)), event)) = self.driver.poll() {
             assert_eq!(shard, ShardId(3));
             let told = match event {
-                HandshakeEvent::Datagram(packet) => {
+                HandshakeEvent::Datagram(packet) | HandshakeEvent::Farewell { packet, .. } => {
                     out.push((key.index, packet.bytes().to_vec()));
                     continue;
                 }
@@ -91,6 +92,15 @@ impl Side {
     pub(super) fn start(&mut self, now: Time, index: u32, client: bool) {
         self.driver
             .handle(now, key(index), HandshakeRequest::Start { client });
+    }
+
+    pub(super) fn stop(&mut self, now: Time, index: u32) {
+        let path = Some(Path {
+            remote: SocketAddr::from(([192, 0, 2, 1], 9)),
+            local: None,
+        });
+        self.driver
+            .handle(now, key(index), HandshakeRequest::Stop { path });
     }
 
     pub(super) fn feed(&mut self, now: Time, index: u32, bytes: &[u8]) {
@@ -259,9 +269,7 @@ fn a_stop_tells_the_peer() {
     server.start(Time::ZERO, 1, false);
     client.start(Time::ZERO, 1, true);
     converse(&mut server, &mut client, seconds(1), |_, _| false);
-    server
-        .driver
-        .handle(seconds(1), key(1), HandshakeRequest::Stop);
+    server.stop(seconds(1), 1);
     for (_, bytes) in server.poll() {
         client.feed(seconds(1), 1, &bytes);
     }
@@ -269,6 +277,9 @@ fn a_stop_tells_the_peer() {
     assert_eq!(client.events.last(), Some(&(1, Told::Closed)));
     server.feed(seconds(2), 1, &[22; 100]);
     assert!(server.poll().is_empty(), "it is forgotten");
+    let gone = HandshakeRequest::Stop { path: None };
+    client.driver.handle(seconds(2), key(1), gone);
+    assert!(client.poll().is_empty(), "nobody to be told");
 }
 
 #[test]

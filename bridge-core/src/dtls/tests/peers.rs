@@ -124,7 +124,7 @@ async fn with_crate(version: DtlsVersion, we_are_client: bool, profile: SrtpProf
         .export_keying_material(label, &[], length_of(profile))
         .await
         .unwrap();
-    let ours = running.await.unwrap();
+    let mut ours = running.await.unwrap();
     let (certificate, _, negotiated) = ours.side.completed(1).unwrap();
     assert_eq!(negotiated, profile);
     assert_eq!(ours.exported(), exported);
@@ -137,6 +137,16 @@ async fn with_crate(version: DtlsVersion, we_are_client: bool, profile: SrtpProf
         seen,
         &[ours.side.certificate.fingerprint()]
     ));
+    ours.side.stop(Time::ZERO + ours.side.base.elapsed(), 1);
+    for (_, bytes) in ours.side.poll() {
+        ours.socket.send_to(&bytes, peer).unwrap();
+    }
+    let patience = Some(Duration::from_secs(5));
+    let read = connection.read(&mut [0; 16], patience).await;
+    assert!(
+        matches!(read, Err(::dtls::Error::ErrAlertFatalOrClose)),
+        "{read:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
