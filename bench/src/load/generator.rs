@@ -1,0 +1,426 @@
+//! Runs all legs on one thread: reads what came, sends what is due, rests, over and over.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use bridge_core::{KeyingMaterial, SrtpProfile, Time};
+
+use super::histogram::Histogram;
+use super::leg::{Leg, Oddities, Opening};
+use super::plan::{Plan, float};
+use super::process::own_thread;
+use super::{Failure, failure, options::Options};
+use crate::clock::{Clock, rest};
+use crate::udp::Socket;
+
+/// Longest rest: what waits at a socket meanwhile fits into its buffer.
+const REST: Duration = Duration::from_micros(500);
+
+/// Shortest rest; the system wakes us up so much too late.
+const REST_MIN: Duration = Duration::from_micros(60);
+
+/// Time between two looks at what legs have to do besides sending frames.
+const TEND_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What the media thread is told to do.
+#[derive(Debug)]
+enum Order {
+    Open(usize, Box<Opening>),
+    Datagram(usize, Vec<u8>),
+    Keys(usize, Box<KeyingMaterial>),
+    Send,
+    AskForKeyframes,
+    Begin(Sender<()>),
+    Look(Sender<Look>),
+    Stop,
+}
+
+/// Tells the media thread what to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders(Sender<Order>);
+
+/// What all legs counted since measuring began.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) packets: u64,
+    pub(crate) numbered: u64,
+    pub(crate) flows: usize,
+    pub(crate) bytes: u64,
+    /// Times on the way since measuring began, and since the last look.
+    pub(crate) latency: Histogram,
+    pub(crate) recent: Histogram,
+    pub(crate) oddities: Oddities,
+    /// Datagrams that our own sockets had no room for.
+    pub(crate) overruns: u64,
+    /// Packets that we sent.
+    pub(crate) sent: u64,
+    /// Nanoseconds that the media thread was busy.
+    pub(crate) busy: u64,
+}
+
+impl Orders {
+    pub(crate) fn open(&self, leg: usize, opening: Opening) {
+        self.give(Order::Open(leg, Box::new(opening)));
+    }
+
+    pub(crate) fn send_datagram(&self, leg: usize, bytes: Vec<u8>) {
+        self.give(Order::Datagram(leg, bytes));
+    }
+
+    pub(crate) fn set_keys(&self, leg: usize, keys: KeyingMaterial) {
+        self.give(Order::Keys(leg, Box::new(keys)));
+    }
+
+    /// Lets all cameras run.
+    pub(crate) fn start_sending(&self) {
+        self.give(Order::Send);
+    }
+
+    pub(crate) fn ask_for_keyframes(&self) {
+        self.give(Order::AskForKeyframes);
+    }
+
+    /// Begins to measure.
+    pub(crate) fn begin(&self) {
+        let (answer, answers) = channel();
+        self.give(Order::Begin(answer));
+        answers.recv().unwrap_or_default();
+    }
+
+    /// What was counted since.
+    pub(crate) fn look(&self) -> Look {
+        let (answer, answers) = channel();
+        self.give(Order::Look(answer));
+        answers.recv().unwrap_or_default()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.give(Order::Stop);
+    }
+
+    fn give(&self, order: Order) {
+        // The media thread is gone only when the run is over.
+        drop(self.0.send(order));
+    }
+}
+
+/// The media thread.
+pub(crate) struct Generator {
+    clock: Clock,
+    orders: Receiver<Order>,
+    sockets: Vec<Socket>,
+    /// One socket plays all, each leg on an address of its own.
+    is_shared: bool,
+    legs: Vec<Option<Leg>>,
+    profile: SrtpProfile,
+    sizes: Vec<usize>,
+    interval: Option<Duration>,
+    /// When each leg's next frame is due, once all send.
+    frames: VecDeque<(Time, usize)>,
+    next_tend: Time,
+    bytes: u64,
+    sent: u64,
+    latency: Histogram,
+    recent: Histogram,
+    overruns: u64,
+    busy: u64,
+}
+
+impl Generator {
+    /// Starts the thread. `is_local` says that the server is on this machine's loopback.
+    pub(crate) fn start(
+        options: &Options,
+        plan: &Plan,
+        is_local: bool,
+    ) -> Result<(Orders, JoinHandle<()>), Failure> {
+        let (orders, receiver) = channel();
+        let per_second = plan.packets_per_second / f64::from(options.burst.max(1));
+        let interval = (per_second > 0.0).then(|| Duration::from_secs_f64(1.0 / per_second));
+        let (profile, sizes) = (options.profile.srtp(), sizes(options));
+        // Made where it runs: what batches need may not change threads.
+        let run = move || Self::new(receiver, is_local, profile, sizes, interval).run();
+        let thread = thread::Builder::new()
+            .name("media".to_owned())
+            .spawn(run)
+            .map_err(|error| failure("start the media thread", error))?;
+        Ok((Orders(orders), thread))
+    }
+
+    fn new(
+        orders: Receiver<Order>,
+        is_shared: bool,
+        profile: SrtpProfile,
+        sizes: Vec<usize>,
+        interval: Option<Duration>,
+    ) -> Self {
+        let clock = Clock::start();
+        Self {
+            clock,
+            orders,
+            sockets: Vec::new(),
+            is_shared,
+            legs: Vec::new(),
+            profile,
+            sizes,
+            interval,
+            frames: VecDeque::new(),
+            next_tend: clock.now(),
+            bytes: 0,
+            sent: 0,
+            latency: Histogram::default(),
+            recent: Histogram::default(),
+            overruns: 0,
+            busy: 0,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            while let Ok(order) = self.orders.try_recv() {
+                if matches!(order, Order::Stop) {
+                    return;
+                }
+                self.obey(order);
+            }
+            self.receive();
+            let now = self.clock.now();
+            self.send_frames(now);
+            if self.next_tend <= now {
+                self.next_tend = now + TEND_INTERVAL;
+                let legs = self.legs.iter_mut().enumerate();
+                for (at, leg) in legs.filter_map(|(at, leg)| Some((at, leg.as_mut()?))) {
+                    if let Some(socket) = socket(&self.sockets, self.is_shared, at) {
+                        leg.tend(now, socket);
+                    }
+                }
+            }
+            let next = self.frames.front().map(|(at, _)| *at);
+            let wait = next.map_or(REST, |at| at.since(self.clock.now()).min(REST));
+            if wait >= REST_MIN {
+                rest(wait.saturating_sub(REST_MIN).max(REST_MIN));
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Open(at, opening) => self.open(at, *opening),
+            Order::Datagram(at, bytes) => {
+                let leg = self.legs.get(at).and_then(Option::as_ref);
+                if let (Some(leg), Some(socket)) = (leg, self.socket(at)) {
+                    leg.send(socket, &bytes);
+                }
+            }
+            Order::Keys(at, keys) => {
+                let profile = self.profile;
+                if let Some(leg) = self.legs.get_mut(at).and_then(Option::as_mut) {
+                    leg.set_keys(profile, &keys);
+                }
+            }
+            Order::Send => self.start_sending(),
+            Order::AskForKeyframes => {
+                let legs = self.legs.iter_mut().enumerate();
+                for (at, leg) in legs.filter_map(|(at, leg)| Some((at, leg.as_mut()?))) {
+                    if let Some(socket) = socket(&self.sockets, self.is_shared, at) {
+                        leg.ask_for_keyframes(socket);
+                    }
+                }
+            }
+            Order::Begin(answer) => {
+                self.begin();
+                answer.send(()).unwrap_or_default();
+            }
+            Order::Look(answer) => drop(answer.send(self.look())),
+            Order::Stop => {}
+        }
+    }
+
+    fn open(&mut self, at: usize, opening: Opening) {
+        if self.legs.len() <= at {
+            self.legs.resize_with(at + 1, || None);
+        }
+        let wanted = if self.is_shared { 1 } else { at + 1 };
+        while self.sockets.len() < wanted {
+            let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+            match Socket::bind(any) {
+                Ok(socket) => self.sockets.push(socket),
+                // The leg's path never stands then, and the join says so.
+                Err(_) => return,
+            }
+        }
+        let from = if self.is_shared {
+            own_address(at)
+        } else {
+            Ipv4Addr::UNSPECIFIED
+        };
+        if let Some(place) = self.legs.get_mut(at) {
+            *place = Some(Leg::new(self.clock.now(), from, opening));
+        }
+    }
+
+    /// Spreads the senders over a frame's time, and lets them begin.
+    fn start_sending(&mut self) {
+        let Some(interval) = self.interval else {
+            return;
+        };
+        let sends = |leg: &Option<Leg>| leg.as_ref().is_some_and(|leg| leg.camera.is_some());
+        let legs = self.legs.iter().enumerate();
+        let senders: Vec<_> = legs
+            .filter(|(_, leg)| sends(leg))
+            .map(|(at, _)| at)
+            .collect();
+        let (now, count) = (self.clock.now(), float(senders.len()));
+        let senders = senders.into_iter().enumerate();
+        self.frames = senders
+            .map(|(place, at)| (now + interval.mul_f64(float(place) / count), at))
+            .collect();
+    }
+
+    fn send_frames(&mut self, now: Time) {
+        let Some(interval) = self.interval else {
+            return;
+        };
+        // Sorted by when they are due: all have the same interval, so they keep their order.
+        while let Some((due, at)) = self.frames.front().copied().filter(|(due, _)| *due <= now) {
+            let leg = self.legs.get_mut(at).and_then(Option::as_mut);
+            if let (Some(leg), Some(socket)) = (leg, socket(&self.sockets, self.is_shared, at)) {
+                leg.send_frame(socket, now, &self.sizes);
+                self.sent += u64::try_from(self.sizes.len()).unwrap_or(0);
+            }
+            self.frames.pop_front();
+            self.frames.push_back((due + interval, at));
+        }
+    }
+
+    fn receive(&mut self) {
+        let now = self.clock.now();
+        let Self {
+            sockets,
+            legs,
+            is_shared,
+            bytes,
+            latency,
+            recent,
+            ..
+        } = self;
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            loop {
+                let count = socket.receive().unwrap_or(0);
+                for it in socket.arrivals() {
+                    let at = if *is_shared {
+                        leg_of(it.to)
+                    } else {
+                        Some(number)
+                    };
+                    let leg = at.and_then(|at| legs.get_mut(at)?.as_mut());
+                    let Some(leg) = leg else {
+                        continue;
+                    };
+                    *bytes += u64::try_from(it.bytes.len()).unwrap_or(0);
+                    if let Some(nanos) = leg.receive(now, socket, &it) {
+                        latency.add(nanos);
+                        recent.add(nanos);
+                    }
+                }
+                if count < crate::udp::BATCH {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        for leg in self.legs.iter_mut().flatten() {
+            leg.inbox.begin();
+            leg.oddities = Oddities::default();
+        }
+        self.latency.clear();
+        self.recent.clear();
+        self.bytes = 0;
+        self.sent = 0;
+        self.overruns = self.overruns_so_far();
+        self.busy = own_thread();
+    }
+
+    fn look(&mut self) -> Look {
+        let mut look = Look {
+            bytes: self.bytes,
+            latency: self.latency.clone(),
+            recent: self.recent.clone(),
+            overruns: self.overruns_so_far() - self.overruns,
+            sent: self.sent,
+            busy: own_thread() - self.busy,
+            ..Look::default()
+        };
+        self.recent.clear();
+        for leg in self.legs.iter().flatten() {
+            let totals = leg.inbox.totals();
+            look.packets += totals.packets;
+            look.numbered += totals.numbered;
+            look.flows += totals.flows;
+            look.oddities.add(leg.oddities);
+        }
+        look
+    }
+
+    fn overruns_so_far(&self) -> u64 {
+        self.sockets.iter().map(Socket::overruns).sum()
+    }
+
+    fn socket(&self, leg: usize) -> Option<&Socket> {
+        socket(&self.sockets, self.is_shared, leg)
+    }
+}
+
+fn socket(sockets: &[Socket], is_shared: bool, leg: usize) -> Option<&Socket> {
+    sockets.get(if is_shared { 0 } else { leg })
+}
+
+/// Sizes of the packets of a frame. Browsers split a frame into parts that differ by a byte.
+fn sizes(options: &Options) -> Vec<usize> {
+    let burst = usize::try_from(options.burst.max(1)).unwrap_or(1);
+    let size = options.size.clamp(super::media::SIZE_MIN, 1_460);
+    (0..burst)
+        .map(|at| size - usize::from(options.uneven && 2 * at >= burst))
+        .collect()
+}
+
+/// The loopback address of a leg: 127.64.0.1 and on.
+fn own_address(leg: usize) -> Ipv4Addr {
+    let number = u32::try_from(leg + 1).unwrap_or(0) & 0x3f_ffff;
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 64, 0, 0)) | number)
+}
+
+fn leg_of(address: Ipv4Addr) -> Option<usize> {
+    let number = u32::from(address) & 0x3f_ffff;
+    usize::try_from(number).ok()?.checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn each_leg_has_an_address_of_its_own() {
+        for leg in [0, 1, 254, 255, 256, 70_000] {
+            assert!(own_address(leg).is_loopback());
+            assert_eq!(leg_of(own_address(leg)), Some(leg));
+        }
+    }
+
+    #[test]
+    fn uneven_frames_differ_by_a_byte() {
+        let options =
+            |words: &str| Options::parse_from(["load"].into_iter().chain(words.split(' ')));
+        assert_eq!(
+            sizes(&options("--burst 4 --uneven")),
+            [1_150, 1_150, 1_149, 1_149]
+        );
+        assert_eq!(sizes(&options("--burst 1 --size 9999")), [1_460]);
+    }
+}

@@ -1,0 +1,164 @@
+//! Says what can be asked of the load generator.
+
+use std::path::PathBuf;
+
+use bridge_core::SrtpProfile;
+use clap::{Parser, ValueEnum};
+
+/// Plays the clients of a conference server, and says what it costs to serve them.
+///
+/// ICE, DTLS and SRTP are real. The server is started beside (a release build of `trestle` in the
+/// same folder), or is one that runs already: --target URL --pid PID.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "load", version, after_help = EXAMPLES)]
+#[non_exhaustive]
+pub struct Options {
+    /// Who sends to whom
+    #[arg(long, value_enum, default_value_t = Scenario::Share)]
+    pub scenario: Scenario,
+    /// Receivers of the one sender (share, join-storm)
+    #[arg(long, default_value_t = 50)]
+    pub receivers: usize,
+    /// Rooms (rooms)
+    #[arg(long, default_value_t = 10)]
+    pub rooms: usize,
+    /// Members of each room (rooms, bigroom), or how many join in the storm (join-storm)
+    #[arg(long, default_value_t = 10)]
+    pub members: usize,
+    /// Pictures that each member gets (bigroom)
+    #[arg(long, default_value_t = 10)]
+    pub last_n: usize,
+    /// Packets per second that the server has to send, all receivers together; 0 is silence
+    #[arg(long, default_value_t = 12_000)]
+    pub rate: u32,
+    /// Packets of a frame, sent at once; 1 is a paced sender
+    #[arg(long, default_value_t = 4)]
+    pub burst: u32,
+    /// Bytes of an RTP packet, without the tag
+    #[arg(long, default_value_t = 1_150)]
+    pub size: usize,
+    /// Packets of a frame differ by a byte, as those of browsers do
+    #[arg(long)]
+    pub uneven: bool,
+    /// Joins per second (join-storm)
+    #[arg(long, default_value_t = 50)]
+    pub join_rate: u32,
+    /// Every receiver asks for a keyframe when measuring starts
+    #[arg(long)]
+    pub ask_keyframes: bool,
+    /// Protection that the clients offer
+    #[arg(long, value_enum, default_value_t = Profile::Gcm128)]
+    pub profile: Profile,
+    /// How clients join
+    #[arg(long, value_enum, default_value_t = Via::Colibri)]
+    pub via: Via,
+    /// Server that runs already: URL of what --via speaks to
+    #[arg(long, value_name = "URL")]
+    pub target: Option<String>,
+    /// Process of that server, for its CPU time and memory
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Command that starts the server; {port} becomes a free port, and then it is up when it
+    /// listens there. The default is `trestle`, or `ceiling` for --via sdp-http
+    #[arg(long, value_name = "COMMAND")]
+    pub server: Option<String>,
+    /// A second command, measured in turns with the first; the table shows the ratios
+    #[arg(long, value_name = "COMMAND")]
+    pub compare: Option<String>,
+    /// How clients of the second server join
+    #[arg(long, value_enum, default_value_t = Via::SdpHttp)]
+    pub compare_via: Via,
+    /// Runs of each server when comparing; the minimum counts
+    #[arg(long, default_value_t = 5)]
+    pub runs: usize,
+    /// More settings for a trestle that is started: KEY=VALUE
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Processors of the server, for instance 0 or 0-3 (taskset)
+    #[arg(long, value_name = "LIST")]
+    pub server_cores: Option<String>,
+    /// Processors of the generator (taskset)
+    #[arg(long, value_name = "LIST")]
+    pub cores: Option<String>,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u32,
+    /// Seconds between the last join and the measurement
+    #[arg(long, default_value_t = 2)]
+    pub warm_up: u32,
+    /// One of so many receivers decrypts all that it gets
+    #[arg(long, default_value_t = 16)]
+    pub sample: usize,
+    /// Count system calls for one more second, with strace: slows the server down in that second
+    #[arg(long)]
+    pub syscalls: bool,
+    /// Print one JSON object to standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Write a plot of the run
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Say nothing on the way
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  load --scenario share --receivers 200 --rate 40000 --json
+  load --scenario rooms --rooms 1 --members 10 --server-cores 0 --cores 1
+  load --compare \"ceiling --mode gso\" --runs 5            trestle and the yardstick in turns
+  load --target http://127.0.0.1:8080 --pid 4711           a bridge that runs already";
+
+/// Who sends to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Scenario {
+    /// One sends to all others.
+    Share,
+    /// In each of many rooms everybody sends to everybody.
+    Rooms,
+    /// One room, in which everybody gets the last-n pictures.
+    Bigroom,
+    /// One sends to all others, and in the second half of the time many join a second room.
+    JoinStorm,
+}
+
+/// How clients join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Via {
+    /// colibri2 over HTTP: trestle, Jitsi's bridge.
+    Colibri,
+    /// One HTTP call with an offer: the yardstick.
+    SdpHttp,
+}
+
+/// Protection of media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Profile {
+    /// AES-128-GCM.
+    Gcm128,
+    /// AES-256-GCM.
+    Gcm256,
+    /// AES-128 in counter mode with HMAC-SHA1 cut to 80 bits.
+    Cm80,
+}
+
+impl Profile {
+    pub(crate) const fn srtp(self) -> SrtpProfile {
+        match self {
+            Self::Gcm128 => SrtpProfile::AeadAes128Gcm,
+            Self::Gcm256 => SrtpProfile::AeadAes256Gcm,
+            Self::Cm80 => SrtpProfile::Aes128CmSha1_80,
+        }
+    }
+}
+
+/// The word of the command line.
+pub(crate) fn word(value: impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,307 @@
+//! Runs a load from the first join to the report.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+use std::sync::Arc;
+
+use bridge_core::Time;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::generator::{Generator, Look, Orders};
+use super::handshake::{Association, Identity};
+use super::histogram::Histogram;
+use super::http::Url;
+use super::leg::{Local, Opening};
+use super::options::{Options, Scenario};
+use super::plan::{Member, Plan};
+use super::process::Usage;
+use super::report::{Measured, Report, Second, Storm};
+use super::server::{Server, count_calls, pin};
+use super::via::{Ask, Joining};
+use super::{Failure, failure};
+use crate::clock::Clock;
+
+/// Joins at a time before the measurement: more only wait in line at the server.
+const JOINS_AT_ONCE: usize = 16;
+
+/// Longest wait for a path and a handshake.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest wait until every stream flows.
+const FLOW_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Everything that a join needs.
+struct Session {
+    options: Options,
+    joining: Joining,
+    identity: Identity,
+    orders: Orders,
+    clock: Clock,
+}
+
+/// Runs one load.
+///
+/// # Errors
+/// When the server does not come up, nobody can join or nothing flows.
+pub fn run(options: &Options) -> Result<Report, Failure> {
+    if let Some(cores) = &options.cores {
+        pin(cores)?;
+    }
+    let plan = Plan::new(options);
+    let server = Server::of(options)?;
+    let idle = server.usage()?;
+    let url = Url::parse(&server.url)?;
+    let is_local = url.is_loopback();
+    let (orders, media) = Generator::start(options, &plan, is_local)?;
+    let session = Session {
+        joining: Joining::new(options.via, url),
+        identity: Identity::new(options.profile.srtp())?,
+        orders: orders.clone(),
+        clock: Clock::start(),
+        options: options.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failure("start a runtime", error))?;
+    let report = runtime.block_on(measure(Arc::new(session), &plan, &server, idle));
+    orders.stop();
+    if media.join().is_err() {
+        return Err(Failure("the media thread panicked".to_owned()));
+    }
+    report
+}
+
+async fn measure(
+    session: Arc<Session>,
+    plan: &Plan,
+    server: &Server,
+    idle: Option<Usage>,
+) -> Result<Report, Failure> {
+    let options = &session.options;
+    let started = session.clock.now();
+    let (joins, held) = join_all(&session, &plan.members).await?;
+    say(
+        options,
+        &format!(
+            "{} endpoints in {:.1} s",
+            plan.members.len(),
+            session.clock.now().since(started).as_secs_f64()
+        ),
+    );
+    session.orders.start_sending();
+    sleep(Duration::from_secs(u64::from(options.warm_up))).await;
+    wait_for_flows(&session, plan).await?;
+
+    let mut window = Window::open(&session, server)?;
+    for second in 1..=options.seconds {
+        let is_storm = options.scenario == Scenario::JoinStorm;
+        if is_storm && second == options.seconds.div_ceil(2) + 1 {
+            let storm = storm_of(session.clone(), plan.storm.clone());
+            window.storm = Some(tokio::spawn(storm));
+        }
+        window.watch(&session, server, second).await?;
+    }
+    let lasted = session.clock.now().since(window.begun);
+    let stormed = match window.storm.take() {
+        Some(storm) => Some(storm.await.map_err(|error| failure("joins", error))??),
+        None => None,
+    };
+    let syscalls = match server.pid.filter(|_| options.syscalls) {
+        Some(pid) => count_calls(pid, &session.orders).await,
+        None => None,
+    };
+    let joined = stormed.as_ref().map_or(0, |(times, _)| times.len());
+    let measured = Measured {
+        look: window.look,
+        lasted,
+        idle,
+        before: window.before,
+        after: window.after,
+        joins,
+        seconds: window.seconds,
+        storm: stormed.map(|(joins, _)| Storm { joins }),
+        syscalls,
+        endpoints: plan.members.len() + joined,
+    };
+    session.joining.leave().await?;
+    drop(held);
+    Ok(Report::new(options, plan, measured))
+}
+
+/// The time that is measured.
+struct Window {
+    begun: Time,
+    before: Option<Usage>,
+    after: Option<Usage>,
+    look: Look,
+    seconds: Vec<Second>,
+    storm: Option<JoinHandle<Stormed>>,
+}
+
+type Stormed = Result<(Vec<Duration>, Vec<Association>), Failure>;
+
+impl Window {
+    fn open(session: &Session, server: &Server) -> Result<Self, Failure> {
+        session.orders.begin();
+        let before = server.usage()?;
+        if session.options.ask_keyframes {
+            session.orders.ask_for_keyframes();
+        }
+        Ok(Self {
+            begun: session.clock.now(),
+            before,
+            after: before,
+            look: Look::default(),
+            seconds: Vec::new(),
+            storm: None,
+        })
+    }
+
+    /// Waits for the end of a second, and looks.
+    async fn watch(
+        &mut self,
+        session: &Session,
+        server: &Server,
+        second: u32,
+    ) -> Result<(), Failure> {
+        let end = self.begun.since(Time::ZERO) + Duration::from_secs(u64::from(second));
+        sleep_until(Instant::from_std(session.clock.base()) + end).await;
+        let (look, used) = (session.orders.look(), server.usage()?);
+        let is_storm = self.storm.is_some();
+        let it = Second::between(&self.look, &look, self.after, used, is_storm);
+        say(&session.options, &it.line(second));
+        self.seconds.push(it);
+        (self.look, self.after) = (look, used);
+        Ok(())
+    }
+}
+
+/// Until every stream that the plan has is seen.
+async fn wait_for_flows(session: &Session, plan: &Plan) -> Result<(), Failure> {
+    if session.options.rate == 0 {
+        return Ok(());
+    }
+    let step = Duration::from_millis(500);
+    let mut flows = 0;
+    for _ in 0..FLOW_PATIENCE.as_millis() / step.as_millis() {
+        session.orders.begin();
+        sleep(step.max(Duration::from_secs_f64(
+            3.0 * f64::from(session.options.burst) / plan.packets_per_second.max(0.1),
+        )))
+        .await;
+        flows = session.orders.look().flows;
+        if flows >= plan.flows {
+            return Ok(());
+        }
+    }
+    Err(Failure(format!("{flows} of {} streams flow", plan.flows)))
+}
+
+type Joins = (Histogram, Vec<Association>);
+
+/// Lets all join, the first of each room before the others.
+async fn join_all(session: &Arc<Session>, members: &[Member]) -> Result<Joins, Failure> {
+    let places = Arc::new(Semaphore::new(JOINS_AT_ONCE));
+    let mut joins = JoinSet::new();
+    let (mut times, mut held) = (Histogram::default(), Vec::new());
+    let mut done = 0;
+    for member in members {
+        let (session, places, member) = (session.clone(), places.clone(), member.clone());
+        joins.spawn(async move {
+            let _place = places.acquire_owned().await;
+            session.join(&member).await
+        });
+    }
+    while let Some(joined) = joins.join_next().await {
+        let (took, association) = joined.map_err(|error| failure("a join", error))??;
+        times.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        held.push(association);
+        done += 1;
+        if done % 50 == 0 {
+            say(
+                &session.options,
+                &format!("{done} of {} joined", members.len()),
+            );
+        }
+    }
+    Ok((times, held))
+}
+
+/// Joins at an even pace, whether those before are in or not; gives how long each took.
+async fn storm_of(session: Arc<Session>, members: Vec<Member>) -> Stormed {
+    let pace = Duration::from_secs_f64(1.0 / f64::from(session.options.join_rate.max(1)));
+    let mut joins = JoinSet::new();
+    for member in members {
+        let session = session.clone();
+        joins.spawn(async move { session.join(&member).await });
+        sleep(pace).await;
+    }
+    let (mut times, mut held) = (Vec::new(), Vec::new());
+    while let Some(joined) = joins.join_next().await {
+        let (took, association) = joined.map_err(|error| failure("a join", error))??;
+        times.push(took);
+        held.push(association);
+    }
+    Ok((times, held))
+}
+
+impl Session {
+    /// Joins one member: signaling, a path, keys. Gives how long it took.
+    async fn join(&self, member: &Member) -> Result<(Duration, Association), Failure> {
+        let started = self.clock.now();
+        let local = local(member.id);
+        let (identity, id) = (&self.identity, member.id);
+        let ask = Ask {
+            member,
+            local: &local,
+            identity,
+        };
+        let remote = self.joining.join(ask).await?;
+        let client = remote.dtls_client;
+        let address: SocketAddrV4 = remote.address;
+        let (stands, standing) = oneshot::channel();
+        let (datagrams, incoming) = unbounded_channel();
+        self.orders.open(
+            id,
+            Opening {
+                local,
+                remote,
+                is_sampled: id % self.options.sample.max(1) == 1 % self.options.sample.max(1),
+                sends: member.sends,
+                stands,
+                datagrams,
+            },
+        );
+        let path = timeout(PATIENCE, standing).await;
+        if !matches!(path, Ok(Ok(()))) {
+            return Err(Failure(format!("endpoint {id}: no path to {address}")));
+        }
+        let shaking = identity.shake(id, client, self.orders.clone(), incoming);
+        let (association, keys) = timeout(PATIENCE, shaking)
+            .await
+            .map_err(|_| Failure(format!("endpoint {id}: no end of the handshake")))??;
+        self.orders.set_keys(id, keys);
+        Ok((self.clock.now().since(started), association))
+    }
+}
+
+/// Our end of a member's transport: names that nobody else in this run has.
+fn local(id: usize) -> Local {
+    let number = u32::try_from(id).unwrap_or(0);
+    Local {
+        ufrag: format!("ld{id:06}"),
+        password: format!("load0generator0password{id:08}"),
+        ssrc: 0x1000_0000 + number.wrapping_mul(0x9e37) % 0x0fff_ffff,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "progress of a tool")]
+pub(super) fn say(options: &Options, text: &str) {
+    if !options.quiet {
+        eprintln!("{text}");
+    }
+}
