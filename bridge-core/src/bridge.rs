@@ -102,6 +102,14 @@ impl BridgeBuilder {
         self
     }
 
+    /// Whether packets of a picture are evened out with a few bytes of RTP padding, so that a
+    /// frame leaves in one system call. Default `true`.
+    #[must_use]
+    pub fn evens_out(mut self, evens_out: bool) -> Self {
+        self.config.evens_out = evens_out;
+        self
+    }
+
     /// Opens the sockets and starts the threads.
     ///
     /// # Errors

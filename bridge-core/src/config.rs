@@ -41,6 +41,9 @@ pub struct EngineConfig {
     pub trust_no_estimate: bool,
     /// What seals and opens AES-GCM. Default `ring`; the shell takes the faster one.
     pub gcm: GcmBackend,
+    /// Whether packets of a picture are evened out with a few bytes of RTP padding, at most 1/128
+    /// of their length, so that a frame leaves in one system call. Default `true`.
+    pub evens_out: bool,
 }
 
 impl EngineConfig {
@@ -57,6 +60,7 @@ impl EngineConfig {
             initial_max_height: 0,
             trust_no_estimate: false,
             gcm: GcmBackend::default(),
+            evens_out: true,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct BridgeConfig {
     /// What seals and opens AES-GCM; `None`, the default, is what a measurement at the start finds
     /// to be faster.
     pub gcm: Option<GcmBackend>,
+    /// See [`EngineConfig::evens_out`].
+    pub evens_out: bool,
 }
 
 impl Default for BridgeConfig {
@@ -94,6 +100,7 @@ impl Default for BridgeConfig {
             initial_max_height: 0,
             trust_no_estimate: false,
             gcm: None,
+            evens_out: true,
         }
     }
 }

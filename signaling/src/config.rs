@@ -154,6 +154,8 @@ section!(
         initial_max_height: i32 = 0,
         /// Whether receivers without feedback get everything.
         trust_no_estimate: bool = false,
+        /// Whether packets of a picture are padded to equal lengths.
+        even_out: bool = true,
     }
 );
 

@@ -41,6 +41,7 @@ impl EgressBench {
             ssrc_rewriting: true,
             initial_max_height: -1,
             trust_no_estimate: true,
+            evens_out: true,
         };
         let mut script = Script::new(options)?;
         let source = script.announce(MediaKind::Video, 1)?;

@@ -22,6 +22,8 @@ pub(crate) struct Sent {
     pub(crate) shift: Shift,
     /// It went out without a payload: its packet came and is never forwarded.
     pub(crate) is_empty: bool,
+    /// Bytes of padding that it went out with.
+    pub(crate) padding: u8,
     /// The transport-wide number it went out with; `None` if it found no place in the arena.
     pub(crate) transport_sequence: Option<u16>,
 }
@@ -133,6 +135,7 @@ mod tests {
             encoding: 0,
             shift: Shift::default(),
             is_empty: false,
+            padding: 0,
             transport_sequence: None,
         }
     }

@@ -17,6 +17,8 @@ pub(crate) mod retransmit;
 
 pub(crate) mod rewrite;
 
+pub(crate) mod runs;
+
 #[cfg(any(test, feature = "unstable-toolbox"))]
 pub(crate) mod script;
 
@@ -63,6 +65,7 @@ use tag::Negotiated;
 pub(crate) struct Receiver {
     address: EndpointAddress,
     ssrc_rewriting: bool,
+    evens_out: bool,
     negotiated: Negotiated,
     constraints: Constraints,
     table: Table,
@@ -92,6 +95,8 @@ pub(crate) struct ReceiverOptions {
     pub(crate) initial_max_height: i32,
     /// Whether one that gives no estimate is not bounded.
     pub(crate) trust_no_estimate: bool,
+    /// Whether packets of pictures are padded for longer runs.
+    pub(crate) evens_out: bool,
 }
 
 impl Receiver {
@@ -99,6 +104,7 @@ impl Receiver {
         Self {
             address,
             ssrc_rewriting: options.ssrc_rewriting,
+            evens_out: options.evens_out,
             negotiated: Negotiated::default(),
             constraints: Constraints::new(options.initial_max_height),
             table: Table::default(),
@@ -443,9 +449,11 @@ impl Receiver {
             out,
             shift: slot.rewriter.shift(),
             is_empty: false,
+            padding: 0,
             form: Form::Media,
         };
-        self.batch.plan(planned, Some(packet), &self.negotiated);
+        self.batch
+            .plan(planned, Some(packet), &self.negotiated, self.evens_out);
         choice == Choice::Start && slot.kind == MediaKind::Video
     }
 
@@ -483,11 +491,12 @@ impl Receiver {
             out: sent.out,
             shift: sent.shift,
             is_empty: sent.is_empty,
+            padding: if has_rtx { 0 } else { sent.padding },
             form: if has_rtx { Form::Rtx } else { Form::Again },
         };
         let cost = packet.map_or(EMPTY_COST, |packet| packet.payload_length.into());
         if self.retransmissions.spend(cost) {
-            self.batch.plan(planned, packet, &self.negotiated);
+            self.batch.plan(planned, packet, &self.negotiated, false);
         }
         Some(())
     }

@@ -1,26 +1,25 @@
 //! Lays the packets of one pass out in runs of the send arena, and seals them there.
 //!
-//! A run is one system call with segmentation offload: segments of equal length, the last of which
-//! may be shorter. Order is never changed for a longer run. What finds no place in the arena is
-//! lost as on the network: its sequence number is given, a NACK brings it again. Transport-wide
-//! numbers are given only to what has a place.
+//! `runs.rs` cuts the runs. What finds no place in the arena is lost as on the network: its
+//! sequence number is given, a NACK brings it again. Transport-wide numbers are given only to what
+//! has a place.
 //!
-//! All segments of a run are written first and sealed then, so that sealing can take several
-//! packets, or those of several receivers, in lockstep (`srtp::seal_rtp_many`).
+//! All segments of a run are written first and sealed then, so that sealing takes several packets
+//! in lockstep.
 
 use super::Receiver;
 use super::history::{Sent, Shift};
+use super::runs::{self, Cut, Length};
 use super::tag::{Negotiated, Stamp};
 use crate::engine::{Outbox, Path, Run};
 use crate::error::Discard;
 use crate::id::SourceKey;
 use crate::ingest::source::{Facts, MediaPacket, Pending, Source};
-use crate::limits::RUN_SEGMENTS_MAX;
 use crate::rtp::RtpHeader;
 use crate::rtp::packet::{FIXED_HEADER_LENGTH, set_extension};
 use crate::rtp::sequence;
 use crate::slab::Slab;
-use crate::srtp::OutboundContext;
+use crate::srtp::{OutboundContext, Sealing, seal_rtp_all};
 use crate::stats::BridgeStats;
 use crate::time::Time;
 
@@ -45,6 +44,8 @@ pub(crate) struct Planned {
     pub(crate) shift: Shift,
     /// Whether it goes without its payload.
     pub(crate) is_empty: bool,
+    /// Bytes of padding that it went out with, if it is to go again with the same bytes.
+    pub(crate) padding: u8,
     /// In which form.
     pub(crate) form: Form,
 }
@@ -74,17 +75,22 @@ struct Packed {
 struct Layout {
     /// Header and extension.
     header: usize,
-    /// What follows, without the tag.
+    /// What follows, without padding and tag.
     payload: usize,
+    padding: u8,
+    /// Whether padding may be added.
+    is_elastic: bool,
 }
 
 impl Batch {
-    /// Adds a packet; an empty one has none, and is of a picture.
+    /// Adds a packet; an empty one has none, and is of a picture. `evens_out` says whether it may
+    /// be padded: one of a picture that goes for the first time.
     pub(crate) fn plan(
         &mut self,
         planned: Planned,
         packet: Option<&MediaPacket>,
         negotiated: &Negotiated,
+        evens_out: bool,
     ) {
         let (kind, level) = match packet.map(|packet| &packet.facts) {
             Some(Facts::Audio { level, .. }) => (&negotiated.audio, *level),
@@ -98,6 +104,10 @@ impl Batch {
         let layout = Layout {
             header: kind.header_length(level.is_some()),
             payload: prefix + packet.map_or(0, |packet| packet.payload_length.into()),
+            padding: planned.padding,
+            is_elastic: evens_out
+                && planned.form == Form::Media
+                && packet.is_some_and(|packet| matches!(packet.facts, Facts::Vp8(_))),
         };
         self.packets.push(Packed {
             planned,
@@ -108,19 +118,37 @@ impl Batch {
 }
 
 impl Layout {
-    const fn total(self) -> usize {
-        self.header + self.payload
+    fn total(self) -> usize {
+        self.header + self.payload + usize::from(self.padding)
+    }
+
+    fn length(self) -> Length {
+        Length {
+            total: self.total(),
+            is_elastic: self.is_elastic,
+        }
+    }
+
+    /// Pads it to so many bytes.
+    fn stretch(&mut self, total: usize) {
+        let more = total.saturating_sub(self.total());
+        self.padding = self
+            .padding
+            .saturating_add(u8::try_from(more).unwrap_or(u8::MAX));
     }
 }
 
-/// How many of the packets make the next run: those of equal length, and one shorter.
-fn run_length(packets: &[Packed]) -> usize {
-    let total = |packed: &Packed| packed.layout.total();
-    let first = packets.first().map_or(0, total);
-    let most = packets.iter().take(RUN_SEGMENTS_MAX);
-    let equal = most.take_while(|packed| total(packed) == first).count();
-    let next = packets.get(equal).filter(|_| equal < RUN_SEGMENTS_MAX);
-    equal + usize::from(next.is_some_and(|packed| total(packed) < first))
+/// Takes the next run off the packets and pads all but its last; gives the length of its segments
+/// without the tag. `None` when there is nothing left.
+fn take_run<'a>(rest: &mut &'a mut [Packed]) -> Option<(&'a mut [Packed], usize)> {
+    let Cut { count, segment } = runs::cut(rest.iter().map(|packed| packed.layout.length()));
+    let (run, after) = core::mem::take(rest).split_at_mut_checked(count)?;
+    *rest = after;
+    let (_, padded) = run.split_last_mut()?;
+    for packed in padded {
+        packed.layout.stretch(segment);
+    }
+    Some((run, segment))
 }
 
 impl Receiver {
@@ -137,15 +165,13 @@ impl Receiver {
         let mut packets = core::mem::take(&mut self.batch.packets);
         let overhead = context.profile().rtp_overhead();
         let mut rest = packets.as_mut_slice();
-        while let Some((run, after)) = rest.split_at_mut_checked(run_length(rest).max(1)) {
-            rest = after;
+        while let Some((run, segment)) = take_run(&mut rest) {
+            let segment = segment + overhead;
             let lengths = run.iter().map(|packed| packed.layout.total() + overhead);
-            let segment = lengths.clone().next().unwrap_or(overhead);
-            let total = lengths.sum();
             let place = Run {
                 path,
                 segment,
-                total,
+                total: lengths.sum(),
             };
             let Some([room]) = outbox.reserve([place]) else {
                 run.iter()
@@ -154,18 +180,22 @@ impl Receiver {
             };
             for (packed, segment) in run.iter_mut().zip(room.chunks_mut(segment)) {
                 packed.index = self.write(now, packed, sources, segment, stats);
-            }
-            for (packed, segment) in run.iter().zip(room.chunks_mut(segment)) {
-                let sealed = match packed.index {
-                    Some(index) => context.seal_rtp(index, segment, packed.layout.header),
-                    None => Err(Discard::RtpMalformed),
-                };
-                if let Err(reason) = sealed {
+                if packed.index.is_none() {
                     // Nothing readable may leave.
                     segment.fill(0);
-                    stats.discarded.count(reason);
+                    stats.discarded.count(Discard::RtpMalformed);
                 }
             }
+            let written = run.iter().zip(room.chunks_mut(segment));
+            let written = written.filter_map(|(packed, segment)| {
+                Some(Sealing {
+                    context,
+                    index: packed.index?,
+                    segment,
+                    header_length: packed.layout.header,
+                })
+            });
+            seal_rtp_all(written, |reason| stats.discarded.count(reason));
         }
         packets.clear();
         self.batch.packets = packets;
@@ -189,7 +219,15 @@ impl Receiver {
         };
         let slot = self.slots.get_mut(planned.slot)?;
         let kind = self.negotiated.of(slot.kind);
-        let sent = slot.history.get_mut(planned.out);
+        let mut sent = slot.history.get_mut(planned.out);
+        if let Some(sent) = &mut sent {
+            match planned.form {
+                Form::Media => sent.padding = layout.padding,
+                // Other bytes must never be sealed with the same index.
+                Form::Again if sent.padding != layout.padding => return None,
+                Form::Again | Form::Rtx => {}
+            }
+        }
         let stamp = stamp(
             now,
             planned.form,
@@ -213,7 +251,7 @@ impl Receiver {
                 .wrapping_add(planned.shift.timestamp),
             marker: packet.is_some_and(|packet| packet.header.marker),
             csrc_count: 0,
-            has_padding: planned.is_empty && planned.form != Form::Rtx,
+            has_padding: layout.padding > 0 || (planned.is_empty && planned.form != Form::Rtx),
             extension: None,
             length: 0,
         };
@@ -223,7 +261,9 @@ impl Receiver {
             kind.write_extensions(&stamp, extensions);
             set_extension(header, true);
         }
-        write_payload(planned, packet, payload.get_mut(..layout.payload)?)?;
+        let (payload, padding) = payload.split_at_mut_checked(layout.payload)?;
+        write_payload(planned, packet, payload)?;
+        write_padding(padding.get_mut(..layout.padding.into())?);
         if kind.is_numbered() && planned.form != Form::Again {
             let number = stamp.transport_sequence;
             self.bound.note_sent(number, segment.len());
@@ -299,6 +339,15 @@ fn write_payload(
         }
     }
     Some(())
+}
+
+/// Writes zeros and, last, how many bytes of padding there are (RFC 3550 section 5.1).
+fn write_padding(padding: &mut [u8]) {
+    let count = u8::try_from(padding.len()).unwrap_or(0);
+    if let Some((last, zeros)) = padding.split_last_mut() {
+        zeros.fill(0);
+        *last = count;
+    }
 }
 
 fn packet_of<'a>(

@@ -350,6 +350,7 @@ impl Slot {
                 encoding: pending.encoding,
                 shift: self.rewriter.shift(),
                 is_empty: false,
+                padding: 0,
                 transport_sequence: None,
             });
         }

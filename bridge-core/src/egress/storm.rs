@@ -16,6 +16,7 @@ pub(crate) fn run(data: &[u8]) {
         ssrc_rewriting: data.first().is_some_and(|byte| byte & 1 == 0),
         initial_max_height: -1,
         trust_no_estimate: data.first().is_some_and(|byte| byte & 2 == 0),
+        evens_out: data.first().is_some_and(|byte| byte & 4 == 0),
     };
     let Some(mut storm) = Storm::new(options) else {
         return;

@@ -172,6 +172,7 @@ impl Engine {
             ssrc_rewriting: options.ssrc_rewriting,
             initial_max_height: self.config.initial_max_height,
             trust_no_estimate: self.config.trust_no_estimate,
+            evens_out: self.config.evens_out,
         };
         let shard = self.config.shard;
         let bitrate_max = self.config.limits.bits_per_second;

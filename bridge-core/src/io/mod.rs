@@ -86,6 +86,7 @@ pub(crate) fn start(
         initial_max_height: config.initial_max_height,
         trust_no_estimate: config.trust_no_estimate,
         gcm,
+        evens_out: config.evens_out,
         ..EngineConfig::new([0; 32])
     };
     let mut threads = vec![thread];

@@ -329,6 +329,7 @@ mod tests {
             ssrc_rewriting: true,
             initial_max_height: 0,
             trust_no_estimate: true,
+            evens_out: true,
         };
         let mut script = Script::new(options).unwrap();
         let source = script.announce(MediaKind::Video, 3).unwrap();

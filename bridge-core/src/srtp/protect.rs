@@ -47,26 +47,23 @@ impl OutboundContext {
     }
 }
 
-/// Seals any number of packets, two at a time in lockstep; `refused` hears of each that could not
-/// be sealed.
-#[cfg_attr(
-    not(feature = "unstable-toolbox"),
-    expect(dead_code, reason = "for the toolbox")
-)]
+/// Seals any number of packets, in counter mode two at a time in lockstep (Galois mode gains
+/// nothing by it); `refused` hears of each that could not be sealed.
 pub fn seal_rtp_all<'a>(
     packets: impl IntoIterator<Item = Sealing<'a>>,
     mut refused: impl FnMut(Discard),
 ) {
     let mut packets = packets.into_iter();
     while let Some(first) = packets.next() {
-        let results = match packets.next() {
-            Some(second) => seal_rtp_many([first, second]),
-            None => [Split::new(first).and_then(Split::seal), Ok(())],
-        };
-        results
-            .into_iter()
-            .filter_map(Result::err)
-            .for_each(&mut refused);
+        let in_lockstep = matches!(first.context.rtp, Cipher::CounterMode(_));
+        if in_lockstep && let Some(second) = packets.next() {
+            seal_rtp_many([first, second])
+                .into_iter()
+                .filter_map(Result::err)
+                .for_each(&mut refused);
+        } else if let Err(reason) = Split::new(first).and_then(Split::seal) {
+            refused(reason);
+        }
     }
 }
 

@@ -4,6 +4,8 @@ mod assignment;
 
 mod feedback;
 
+mod runs;
+
 use super::ReceiverOptions;
 use super::script::{FIRST_SEQUENCE, Received, Script, Vp8};
 use crate::description::{MediaKind, ReceiverConstraints, VideoConstraints};
@@ -16,12 +18,14 @@ const REWRITING: ReceiverOptions = ReceiverOptions {
     ssrc_rewriting: true,
     initial_max_height: 0,
     trust_no_estimate: true,
+    evens_out: true,
 };
 
 const PLAIN: ReceiverOptions = ReceiverOptions {
     ssrc_rewriting: false,
     initial_max_height: -1,
     trust_no_estimate: true,
+    evens_out: true,
 };
 
 fn script() -> Script {
