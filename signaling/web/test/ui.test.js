@@ -5,6 +5,7 @@ import { lossOf } from '../js/ui/loss.js';
 import { Once, shown } from '../js/ui/queue.js';
 import { Seats } from '../js/ui/seats.js';
 import { cornerByKey, cornerOf } from '../js/ui/self-view.js';
+import { isClosing } from '../js/ui/sheet.js';
 import { StageSpeaker } from '../js/media/speaker.js';
 
 test('seats keep the order of arrival', () => {
@@ -102,4 +103,11 @@ test('the large picture follows after 1.2 s, holds for 3 s and stays in silence'
   assert.equal(stage.tick(60_000), 'b');
   stage.gone('b');
   assert.equal(stage.tick(60_001), null);
+});
+
+test('a sheet closes when it is pulled by a third or flicked', () => {
+  for (const [pulled, speed, closes] of [[99, 0, false], [100, 0, true], [60, 0.4, false], [60, 0.5, true],
+    [20, 3, false], [250, -1, true], [1, 0, false]]) {
+    assert.equal(isClosing({ pulled, height: 300, speed }), closes, `${pulled} px, ${speed} px/ms`);
+  }
 });
