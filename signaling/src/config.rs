@@ -140,6 +140,8 @@ section!(
         id: String = "trestle".to_owned(),
         /// Its HTTP API.
         api: Listen = Listen::v4([127, 0, 0, 1], 8080),
+        /// Bridge channels of a bridge that runs alone.
+        channel: Listen = Listen(None),
         /// Media, UDP.
         media: Listen = Listen::v4([0, 0, 0, 0], 10_000),
         /// Further addresses of the media port.
@@ -324,6 +326,10 @@ impl Config {
                 "bridge.media is off; set bridge.enabled = false to run without a bridge",
             );
         }
+        let channel = self.bridge.channel.0;
+        if channel.is_some_and(|at| at.ip().is_unspecified()) && web.public_url.is_empty() {
+            return wrong("bridge.channel on all addresses takes web.public-url, for its URLs");
+        }
         if self.bridge.shards > 64 {
             return wrong("bridge.shards is at most 64");
         }
@@ -426,6 +432,7 @@ mod tests {
         for text in [
             "[web]\ncertificate = \"a.pem\"",
             "[web]\npublic-url = \"meet.example.org\"",
+            "[bridge]\nchannel = \"0.0.0.0:9090\"",
             "[bridge]\nmedia = \"\"",
             "[bridge]\nshards = 65",
             "[xmpp]\ndomain = \"\"",

@@ -117,7 +117,8 @@ pub async fn start(config: &Config, role: Role) -> Result<Running, StartError> {
                 .running
                 .tasks
                 .spawn(async move { while events.event().await.is_some() {} });
-            starting.bridge_api(bridge, None).await?;
+            let base = starting.channel(bridge.clone()).await?;
+            starting.bridge_api(bridge, base).await?;
         }
     }
     Ok(starting.running)
@@ -246,6 +247,23 @@ impl Starting<'_> {
             health::private(api),
         )
         .await
+    }
+
+    /// Bridge channels on a listener of their own; gives the base of their URLs, `None` when they
+    /// are off.
+    async fn channel<M: MediaEngine>(
+        &mut self,
+        media: Arc<M>,
+    ) -> Result<Option<String>, StartError> {
+        let setting = "bridge.channel";
+        let routes = channel_websocket::routes(self.channels.clone(), media);
+        self.http(setting, self.config.bridge.channel, None, routes)
+            .await?;
+        let address = self.running.address(setting);
+        Ok(address.map(|address| {
+            self.channel_url()
+                .unwrap_or_else(|| format!("ws://{address}"))
+        }))
     }
 
     async fn focus_api(&mut self, handle: &FocusHandle) -> Result<(), StartError> {

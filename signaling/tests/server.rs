@@ -106,7 +106,8 @@ async fn endpoint(server: &Running, conference: &str, name: &str, create: bool) 
 }
 
 async fn open(server: &Running, path: &str) -> Result<Socket, Error> {
-    let address = server.address("web.http").unwrap();
+    let listener = ["web.http", "bridge.channel"];
+    let address = listener.iter().find_map(|it| server.address(it)).unwrap();
     connect_async(format!("ws://{address}{path}"))
         .await
         .map(|(socket, _)| socket)
@@ -199,6 +200,26 @@ async fn the_bridge_runs_alone() {
         (200, &json!([])),
         "there is no channel"
     );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_bridge_alone_has_its_channel_on_a_listener_of_its_own() {
+    let here = ("bridge.channel", "127.0.0.1:0");
+    let server = start(&config(&[here]), Role::Bridge).await.unwrap();
+    let path = endpoint(&server, "m", "a", true).await;
+    let mut socket = open(&server, &path).await.unwrap();
+    assert_eq!(next(&mut socket).await["colibriClass"], "ServerHello");
+    assert_eq!(next(&mut socket).await["colibriClass"], "ForwardedSources");
+    let other = open(&server, &path.replace("/a?", "/b?")).await;
+    assert!(matches!(other, Err(Error::Http(_))), "{other:?}");
+    let page = http(&server, here.0, "GET / HTTP/1.1", "").await;
+    assert_eq!(page.0, 404, "and nothing else");
+    let wishes = r#"{"colibriClass":"ReceiverVideoConstraints","lastN":2}"#;
+    socket.send(Message::text(wishes)).await.unwrap();
+    let hello = r#"{"colibriClass":"ClientHello"}"#;
+    socket.send(Message::text(hello)).await.unwrap();
+    assert_eq!(next(&mut socket).await["colibriClass"], "ServerHello");
     server.stop().await;
 }
 
