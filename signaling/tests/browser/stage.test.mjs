@@ -153,6 +153,28 @@ test('filmstrip, quality and the statistics', async () => {
   await page.keyboard.press('Escape')
 })
 
+test('how many more there are does not lie on a raised hand, however small the strip', async () => {
+  await fill(9)
+  await page.evaluate(async () => {
+    const { store } = await testImport('js/store.js')
+    for (const person of store.state.people.values()) person.hand = 1 + Number(person.id.slice(6))
+    store.emit('people')
+  })
+  if (await mode() === 'tile') await page.keyboard.press('w')
+  for (const [width, height] of [[1440, 700], [740, 360], [360, 640], [320, 568]]) {
+    await page.setViewport({ width, height })
+    await shows(page, `"more" beside the hands at ${width} × ${height}`, () => {
+      const more = document.querySelector('.strip-more:not([hidden])')?.getBoundingClientRect()
+      return more && [...document.querySelectorAll('.tile:not([hidden]) .tile__hand')].every((el) => {
+        const hand = el.getBoundingClientRect()
+        return hand.right <= more.left || hand.left >= more.right || hand.bottom <= more.top || hand.top >= more.bottom
+      })
+    })
+  }
+  await page.setViewport({ width: 1440, height: 900 })
+  await page.keyboard.press('w')
+})
+
 test('settings: name, appearance and language at once', async () => {
   await page.click('#ctl-more')
   await choose(page, 'Settings')

@@ -67,6 +67,10 @@ test('before the meeting: preview, devices, name, connection, Join by Enter', as
   await anna.goto(`${base}/${room}`)
   await shows(anna, 'the preview', () => document.querySelector('.preview video')?.currentTime > 0)
   await shows(anna, 'a good connection', () => document.querySelector('.net b')?.textContent === 'Good connection')
+  await anna.setViewport({ width: 740, height: 360 })
+  assert.ok(await anna.$eval('[type="submit"]', (el) => el.getBoundingClientRect().bottom <= innerHeight),
+    'Join is seen on a phone on its side')
+  await anna.setViewport({ width: 1280, height: 800 })
   for (const action of ['mic', 'cam']) {
     const isOn = await label(anna, action)
     await anna.click(`[data-action="${action}"]`)

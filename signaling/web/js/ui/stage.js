@@ -13,6 +13,8 @@ import { Tile } from './tile.js';
 const STEPS = [180, 360, 720];
 const PAGER_ROOM = 48;
 const SWIPE = 60;
+/** A tile of the strip with room for a hand and "3 more" in words, px. */
+const ROOM_FOR_WORDS = 160;
 
 /**
  * @typedef {import('./tile.js').TileActions & { people: () => void }} StageActions
@@ -248,7 +250,9 @@ export class Stage {
   drawMore(hidden, at) {
     this.more.hidden = hidden < 1 || !at;
     if (this.more.hidden || !at) return;
-    this.more.replaceChildren(icon('people', 'icon--xs'), t('t.moreN', { n: hidden }));
+    const text = t('t.moreN', { n: hidden });
+    this.more.setAttribute('aria-label', text);
+    this.more.replaceChildren(...at.w < ROOM_FOR_WORDS ? [`+${hidden}`] : [icon('people', 'icon--xs'), text]);
     this.more.style.insetInlineEnd = `${this.size.width - at.x - at.w + 6}px`;
     this.more.style.top = `${at.y + 6}px`;
   }
