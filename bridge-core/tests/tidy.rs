@@ -256,6 +256,34 @@ fn only_io_touches_the_world() {
     );
 }
 
+#[test]
+fn no_lock_stands_in_a_packets_way() {
+    let locks = ["Mutex", "RwLock", "Condvar", "OnceLock", "LazyLock"];
+    // Commands and handshakes come in by queues; handles and fuzzing are beside the way.
+    let rooms = [
+        "bridge-core/src/io/inbox.rs",
+        "bridge-core/src/io/handshake.rs",
+        "bridge-core/src/bridge.rs",
+        "bridge-core/src/dtls/fuzz.rs",
+    ];
+    let mut findings = Vec::new();
+    for source in sources("rs")
+        .iter()
+        .filter(|s| s.path.starts_with("bridge-core/src/") && !rooms.contains(&s.path.as_str()))
+    {
+        for (at, line) in product_code(&source.text).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if locks.iter().any(|lock| code.contains(lock)) {
+                findings.push(format!("{}:{}: {}", source.path, at + 1, code.trim()));
+            }
+        }
+    }
+    assert_none(
+        "no lock but in the inbox, the handshakes and handles",
+        &findings,
+    );
+}
+
 /// Names of the variants of an enum that stands in `text` after `head`.
 fn variants(text: &str, head: &str) -> Vec<String> {
     let body = text.split_once(head).expect("the enum is there").1;
