@@ -10,9 +10,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 fn egress(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("egress");
     for (name, profile) in [
-        ("gcm_128", SrtpProfile::AeadAes128Gcm),
-        ("gcm_256", SrtpProfile::AeadAes256Gcm),
-        ("cm_sha1_80", SrtpProfile::Aes128CmSha1_80),
+        ("gcm128", SrtpProfile::AeadAes128Gcm),
+        ("gcm256", SrtpProfile::AeadAes256Gcm),
+        ("cm80", SrtpProfile::Aes128CmSha1_80),
     ] {
         let mut bench = EgressBench::new(50, profile).unwrap();
         group.throughput(Throughput::Elements(bench.pass()));

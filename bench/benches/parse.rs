@@ -18,10 +18,10 @@ const PACKET: &[u8] = b"\x90\x60\0\x07\0\0\x10\0\0\0\0\x02\
 
 fn rtp(criterion: &mut Criterion) {
     let header = RtpHeader::parse(PACKET).unwrap();
-    criterion.bench_function("rtp/header", |bencher| {
+    criterion.bench_function("parse/rtp/header", |bencher| {
         bencher.iter(|| RtpHeader::parse(black_box(PACKET)).unwrap());
     });
-    criterion.bench_function("rtp/find_third_element", |bencher| {
+    criterion.bench_function("parse/rtp/find_third_element", |bencher| {
         bencher.iter(|| {
             extension::find(black_box(PACKET), &header, 1)
                 .unwrap()
@@ -29,7 +29,7 @@ fn rtp(criterion: &mut Criterion) {
         });
     });
     let payload = header.payload(PACKET).unwrap();
-    criterion.bench_function("vp8/descriptor", |bencher| {
+    criterion.bench_function("parse/vp8/descriptor", |bencher| {
         bencher.iter(|| Vp8Descriptor::parse(black_box(payload)).unwrap());
     });
 }
@@ -37,7 +37,7 @@ fn rtp(criterion: &mut Criterion) {
 fn rtcp(criterion: &mut Criterion) {
     let arrivals = (0..100).map(|n| (n, Time::from_micros(1_000 * n)));
     let mut out = [0; 1_200];
-    criterion.bench_function("rtcp/write_feedback_on_100_packets", |bencher| {
+    criterion.bench_function("parse/rtcp/write_feedback_on_100_packets", |bencher| {
         bencher.iter(|| {
             let mut writer = CompoundWriter::new(&mut out);
             writer.twcc(Ssrc(1), Ssrc(2), 3, 0, black_box(arrivals.clone()))
@@ -47,7 +47,7 @@ fn rtcp(criterion: &mut Criterion) {
     writer.twcc(Ssrc(1), Ssrc(2), 3, 0, arrivals).unwrap();
     let length = writer.len();
     let bytes = out.get(..length).unwrap();
-    criterion.bench_function("rtcp/read_feedback_on_100_packets", |bencher| {
+    criterion.bench_function("parse/rtcp/read_feedback_on_100_packets", |bencher| {
         bencher.iter(|| {
             let twcc = packets(black_box(bytes)).find_map(|packet| match packet {
                 Ok(RtcpPacket::Twcc(twcc)) => Some(twcc),

@@ -132,7 +132,10 @@ pub mod fuzz;
 pub use ingest::bench::IngestBench;
 
 #[cfg(feature = "unstable-toolbox")]
-pub use egress::bench::{AllocateBench, EgressBench};
+pub use egress::bench::{AllocateBench, BoundBench, EgressBench};
+
+#[cfg(feature = "unstable-toolbox")]
+pub use engine::bench::DemuxBench;
 
 #[cfg(all(feature = "io", feature = "unstable-toolbox"))]
 pub use io::bench::{ReceiveBench, SendBench, SendWay};

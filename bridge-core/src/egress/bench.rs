@@ -4,6 +4,7 @@
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
+use super::bound::Bound;
 use super::script::{Script, Vp8, media, receiver_address};
 use super::{Receiver, ReceiverOptions};
 use crate::command::{Reply, Ticket};
@@ -11,14 +12,16 @@ use crate::description::{MediaKind, VideoConstraints, VideoType};
 use crate::engine::{HandshakeRequest, Outbox, Path, Run, ShardMessage};
 use crate::error::Result;
 use crate::event::Event;
-use crate::id::{EndpointKey, Key, ShardId, SourceKey};
+use crate::id::{EndpointKey, Key, ShardId, SourceKey, Ssrc};
 use crate::limits::ENCODINGS_MAX;
 use crate::random::Random;
 use crate::route::allocate::{Allocation, Candidate, Offer, allocate};
 use crate::route::last_n::SpeechOrder;
 use crate::route::table::View;
+use crate::rtcp::{CompoundWriter, RtcpPacket, packets};
 use crate::srtp::{OutboundContext, SrtpProfile};
 use crate::stats::BridgeStats;
+use crate::time::Time;
 
 /// One camera and its receivers.
 #[derive(Debug)]
@@ -180,6 +183,48 @@ impl AllocateBench {
     }
 }
 
+/// The bound of one receiver that reports on what was sent to it.
+#[derive(Debug)]
+pub struct BoundBench {
+    bound: Bound,
+    /// A compound with one report on [`REPORTED`] packets.
+    feedback: Vec<u8>,
+    now: Time,
+}
+
+impl BoundBench {
+    /// A receiver that reports a twentieth as lost, or `None` if such a report cannot be written.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        let arrivals = (0..u64::from(REPORTED)).filter(|number| number % 20 != 7);
+        let arrivals = arrivals.map(|number| (number, Time::from_micros(500 * number)));
+        let mut feedback = vec![0; 1_200];
+        let mut writer = CompoundWriter::new(&mut feedback);
+        writer.twcc(Ssrc(1), Ssrc(2), 0, 0, arrivals)?;
+        let length = writer.len();
+        feedback.truncate(length);
+        Some(Self {
+            bound: Bound::new(Time::ZERO, false),
+            feedback,
+            now: Time::ZERO,
+        })
+    }
+
+    /// Packets are sent, and reported on after 50 ms; gives how many.
+    pub fn pass(&mut self) -> u64 {
+        for number in 0..REPORTED {
+            self.bound.note_sent(number, 1_200);
+        }
+        self.now = self.now + Duration::from_millis(50);
+        for packet in packets(&self.feedback) {
+            if let Ok(RtcpPacket::Twcc(twcc)) = packet {
+                self.bound.handle_twcc(self.now, &twcc);
+            }
+        }
+        REPORTED.into()
+    }
+}
+
 /// A send arena that is sent at once and begun anew.
 #[derive(Debug)]
 struct Arena(Vec<u8>);
@@ -206,6 +251,9 @@ impl Outbox for Arena {
 
     fn reply(&mut self, _: Ticket, _: Result<Reply>) {}
 }
+
+/// Packets of a report.
+const REPORTED: u16 = 100;
 
 /// Packets of a frame.
 const FRAME_PACKETS: u64 = 8;

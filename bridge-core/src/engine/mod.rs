@@ -5,6 +5,9 @@
 //! a pass: receiver by receiver, so that packets of one receiver come in runs.
 //! [`Engine::wakeup`] says when to call again at the latest.
 
+#[cfg(feature = "unstable-toolbox")]
+pub(crate) mod bench;
+
 mod commands;
 
 mod demux;
