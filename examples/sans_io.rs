@@ -28,8 +28,8 @@ impl Outbox for Sending {
         println!("to the DTLS machine of {endpoint:?}: {request:?}");
     }
 
-    fn shard(&mut self, _to: ShardId, _message: ShardMessage) -> bool {
-        false
+    fn shard(&mut self, _to: ShardId, message: ShardMessage) -> Option<ShardMessage> {
+        Some(message)
     }
 
     fn event(&mut self, event: Event) {

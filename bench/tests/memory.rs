@@ -53,8 +53,8 @@ impl Outbox for Silent {
 
     fn handshake(&mut self, _endpoint: EndpointKey, _request: HandshakeRequest) {}
 
-    fn shard(&mut self, _to: ShardId, _message: ShardMessage) -> bool {
-        true
+    fn shard(&mut self, _to: ShardId, _message: ShardMessage) -> Option<ShardMessage> {
+        None
     }
 
     fn event(&mut self, _event: Event) {}

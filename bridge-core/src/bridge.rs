@@ -87,6 +87,14 @@ impl BridgeBuilder {
         self
     }
 
+    /// Endpoints of a conference from which on others join the shard that has the fewest. Default
+    /// [`limits::SPREAD_FROM`].
+    #[must_use]
+    pub fn spread_from(mut self, endpoints: usize) -> Self {
+        self.config.spread_from = endpoints;
+        self
+    }
+
     /// Whether a receiver that gives no feedback on its bandwidth gets everything it wants.
     /// Default `false`.
     #[must_use]
@@ -161,7 +169,7 @@ impl Bridge {
             Command::Stats => return self.gather_stats(answer),
             Command::CreateConference { conference } => self.0.homes.found(conference),
             Command::CreateEndpoint { .. } if self.0.homes.is_draining() => Err(Error::Stopped),
-            other => match conference_of(other) {
+            other => match other.conference() {
                 Some(conference) => self.0.homes.of(conference),
                 None => Err(Error::Misuse("a command without a conference")),
             },
@@ -499,24 +507,6 @@ impl Endpoint {
 impl Bridge {
     fn ask(&self, command: Command) -> Result<()> {
         self.request(command).map(|_| ())
-    }
-}
-
-fn conference_of(command: &Command) -> Option<&ConferenceId> {
-    match command {
-        Command::CreateConference { conference } | Command::ExpireConference { conference } => {
-            Some(conference)
-        }
-        Command::CreateEndpoint { endpoint, .. }
-        | Command::SetTransport { endpoint, .. }
-        | Command::SetMedia { endpoint, .. }
-        | Command::SetSources { endpoint, .. }
-        | Command::SetConstraints { endpoint, .. }
-        | Command::SetVideoType { endpoint, .. }
-        | Command::ForceMute { endpoint, .. }
-        | Command::RestartIce { endpoint }
-        | Command::ExpireEndpoint { endpoint } => Some(&endpoint.conference),
-        Command::Stats => None,
     }
 }
 

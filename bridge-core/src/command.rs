@@ -117,6 +117,28 @@ pub enum Command {
     Stats,
 }
 
+impl Command {
+    /// The conference that it concerns; `None` when it concerns the whole bridge.
+    #[must_use]
+    pub const fn conference(&self) -> Option<&ConferenceId> {
+        match self {
+            Self::CreateConference { conference } | Self::ExpireConference { conference } => {
+                Some(conference)
+            }
+            Self::CreateEndpoint { endpoint, .. }
+            | Self::SetTransport { endpoint, .. }
+            | Self::SetMedia { endpoint, .. }
+            | Self::SetSources { endpoint, .. }
+            | Self::SetConstraints { endpoint, .. }
+            | Self::SetVideoType { endpoint, .. }
+            | Self::ForceMute { endpoint, .. }
+            | Self::RestartIce { endpoint }
+            | Self::ExpireEndpoint { endpoint } => Some(&endpoint.conference),
+            Self::Stats => None,
+        }
+    }
+}
+
 /// Answer to a [`Command`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use crate::description::Fingerprint;
 use crate::dtls::DtlsVersion;
 use crate::id::ShardId;
-use crate::limits::Limits;
+use crate::limits::{Limits, SPREAD_FROM};
 use crate::srtp::GcmBackend;
 
 /// An address under which clients may reach us.
@@ -36,6 +36,9 @@ pub struct EngineConfig {
     /// Lines of every video that a receiver gets before it says what it wants; −1 is unlimited.
     /// Default 0: nothing, as in Jitsi's bridge.
     pub initial_max_height: i32,
+    /// Endpoints of a conference from which on others join the shard that has the fewest. Default
+    /// [`limits::SPREAD_FROM`](crate::limits::SPREAD_FROM).
+    pub spread_from: usize,
     /// Whether a receiver that sends neither transport-cc nor REMB gets everything it wants.
     /// Default `false`: it is held to the start estimate. `true` is for load generators.
     pub trust_no_estimate: bool,
@@ -58,6 +61,7 @@ impl EngineConfig {
             fingerprint: None,
             limits: Limits::default(),
             initial_max_height: 0,
+            spread_from: SPREAD_FROM,
             trust_no_estimate: false,
             gcm: GcmBackend::default(),
             evens_out: true,
@@ -80,6 +84,8 @@ pub struct BridgeConfig {
     pub limits: Limits,
     /// See [`EngineConfig::initial_max_height`].
     pub initial_max_height: i32,
+    /// See [`EngineConfig::spread_from`].
+    pub spread_from: usize,
     /// See [`EngineConfig::trust_no_estimate`].
     pub trust_no_estimate: bool,
     /// What seals and opens AES-GCM; `None`, the default, is what a measurement at the start finds
@@ -98,6 +104,7 @@ impl Default for BridgeConfig {
             dtls: DtlsVersion::default(),
             limits: Limits::default(),
             initial_max_height: 0,
+            spread_from: SPREAD_FROM,
             trust_no_estimate: false,
             gcm: None,
             evens_out: true,

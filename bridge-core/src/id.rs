@@ -99,8 +99,23 @@ pub struct PayloadType(pub u8);
 pub struct Key {
     /// Which place.
     pub index: u32,
-    /// Which tenant of it.
+    /// Which tenant of it. The upper [`SHARD_BITS`] say whose table it is, so that no two shards
+    /// have equal keys.
     pub generation: u32,
+}
+
+/// Bits of a generation that name the shard.
+pub(crate) const SHARD_BITS: u32 = 6;
+
+const _: () = assert!(1 << SHARD_BITS == limits::SHARDS_MAX);
+
+impl Key {
+    /// The shard whose table it is of.
+    #[must_use]
+    pub const fn shard(self) -> ShardId {
+        let [.., shard] = (self.generation >> (u32::BITS - SHARD_BITS)).to_be_bytes();
+        ShardId(shard)
+    }
 }
 
 macro_rules! key_type {
@@ -124,15 +139,15 @@ macro_rules! key_type {
 }
 
 key_type!(
-    /// A conference in one engine.
+    /// A conference in one engine; the home shard's key names it on all shards.
     ConferenceKey
 );
 key_type!(
-    /// An endpoint in one engine.
+    /// An endpoint of a bridge.
     EndpointKey
 );
 key_type!(
-    /// A source in one conference of one engine.
+    /// A source in one conference, given by its home shard and the same on all.
     SourceKey
 );
 

@@ -156,6 +156,14 @@ pub const HANDSHAKE_ANSWERS_MAX: usize = 4_096;
 /// Messages that wait between two shards: 20 ms of a busy publisher's shard.
 pub const HANDOFF_MAX: usize = 1_024;
 
+/// Messages of one shard that must reach another and wait for room. Only a shard that does not
+/// work any more lets so many gather; later ones are lost and counted.
+pub const BACKLOG_MAX: usize = 65_536;
+
+/// Endpoints of a conference from which on others join the shard that has the fewest. Below it a
+/// conference stays on one shard and no packet crosses.
+pub const SPREAD_FROM: usize = 32;
+
 /// Counts that an operator may change; all have a counter of what was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

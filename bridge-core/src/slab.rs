@@ -3,13 +3,15 @@
 use core::convert::Infallible;
 use core::marker::PhantomData;
 
-use crate::id::Key;
+use crate::id::{Key, SHARD_BITS, ShardId};
 
 /// A table with stable keys. Iteration is in the order of the places, hence deterministic.
 #[derive(Debug)]
 pub(crate) struct Slab<K, T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
+    /// Generation of a new place.
+    first: u32,
     key: PhantomData<fn() -> K>,
 }
 
@@ -21,9 +23,15 @@ struct Place<T> {
 
 impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
     pub(crate) const fn new() -> Self {
+        Self::of_shard(ShardId(0))
+    }
+
+    /// A table whose keys no other shard's has.
+    pub(crate) const fn of_shard(shard: ShardId) -> Self {
         Self {
             places: Vec::new(),
             free: Vec::new(),
+            first: u32::from_be_bytes([0, 0, 0, shard.0]) << (u32::BITS - SHARD_BITS),
             key: PhantomData,
         }
     }
@@ -51,7 +59,7 @@ impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
     ) -> Result<K, E> {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place {
-                generation: 0,
+                generation: self.first,
                 tenant: None,
             });
             u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
@@ -80,9 +88,31 @@ impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
             return None;
         }
         let tenant = place.tenant.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        let next = place.generation.wrapping_add(1) & TENANTS;
+        place.generation = place.generation & !TENANTS | next;
         self.free.push(key.index);
         Some(tenant)
+    }
+
+    /// Puts in what has its key already, from the table that this one follows. Whoever still has
+    /// the place is pushed out.
+    pub(crate) fn insert_at(&mut self, key: K, tenant: T) {
+        let key: Key = key.into();
+        let at = key.index as usize;
+        for index in self.places.len()..=at {
+            self.free.extend(u32::try_from(index));
+            self.places.push(Place {
+                generation: self.first,
+                tenant: None,
+            });
+        }
+        if let Some(place) = self.places.get_mut(at) {
+            if place.tenant.is_none() {
+                self.free.retain(|free| *free != key.index);
+            }
+            place.generation = key.generation;
+            place.tenant = Some(tenant);
+        }
     }
 
     pub(crate) fn get(&self, key: K) -> Option<&T> {
@@ -126,10 +156,48 @@ impl<K: From<Key> + Into<Key>, T> Slab<K, T> {
     }
 }
 
+/// Bits of a generation that count tenants.
+const TENANTS: u32 = u32::MAX >> SHARD_BITS;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::id::EndpointKey;
+
+    #[test]
+    fn keys_of_two_shards_differ_and_name_their_shard() {
+        let mut slabs = [0, 63].map(|shard| Slab::<EndpointKey, u8>::of_shard(ShardId(shard)));
+        for _ in 0..3 {
+            let [one, other] = slabs.each_mut().map(|slab| slab.insert_with(|_| 7));
+            assert_ne!(one, other);
+            assert_eq!((one.0.shard(), other.0.shard()), (ShardId(0), ShardId(63)));
+            assert_eq!(slabs[0].get(other), None);
+            assert_eq!(slabs[1].remove(other), Some(7));
+        }
+    }
+
+    #[test]
+    fn a_table_that_follows_another_has_the_same_keys() {
+        let mut leader: Slab<EndpointKey, u32> = Slab::new();
+        let keys = [0, 1, 2, 3].map(|number| leader.insert_with(|_| number));
+        leader.remove(keys[1]);
+        let again = leader.insert_with(|_| 9);
+        leader.remove(keys[0]);
+        let mut follower: Slab<EndpointKey, u32> = Slab::new();
+        follower.insert_at(keys[1], 1);
+        assert_eq!(follower.len(), 1);
+        for (key, tenant) in leader.iter() {
+            follower.insert_at(key, *tenant);
+        }
+        assert!(follower.iter().eq(leader.iter()));
+        assert_eq!(
+            (follower.get(keys[1]), follower.get(again)),
+            (None, Some(&9))
+        );
+        assert_eq!(follower.len(), 3);
+        assert_eq!(follower.remove(again), Some(9));
+        assert_eq!(follower.len(), 2);
+    }
 
     #[test]
     fn a_key_of_a_former_tenant_finds_nobody() {

@@ -45,6 +45,8 @@ pub struct BridgeStats {
     pub dominant_speaker_changes: u64,
     /// Datagrams that came to another shard first.
     pub packets_handed_over: u64,
+    /// Decrypted packets that were given to other shards, once for each.
+    pub packets_fanned_out: u64,
     /// System calls that received datagrams; each takes many.
     pub calls_receive: u64,
     /// System calls that sent datagrams; each takes many.
@@ -76,6 +78,7 @@ impl BridgeStats {
         self.keyframe_requests_sent += other.keyframe_requests_sent;
         self.dominant_speaker_changes += other.dominant_speaker_changes;
         self.packets_handed_over += other.packets_handed_over;
+        self.packets_fanned_out += other.packets_fanned_out;
         self.calls_receive += other.calls_receive;
         self.calls_send += other.calls_send;
         self.discarded.add(&other.discarded);

@@ -17,7 +17,8 @@ use bridge_core::event::TransportFailure;
 use bridge_core::packet::Packet;
 use bridge_core::sim::{Peer, PeerOptions, RealHandshake};
 use bridge_core::{
-    Bridge, BridgeStats, Conference, DtlsVersion, EndpointOptions, Event, Events, Time,
+    Bridge, BridgeStats, Conference, Discard, DtlsVersion, EndpointOptions, Event, Events, Time,
+    limits,
 };
 
 /// A scripted peer behind a real socket.
@@ -116,12 +117,13 @@ fn run(peers: &mut [RealPeer], events: &mut Events, span: Duration) -> Vec<Event
     seen
 }
 
-/// Lets as many pairs meet as there are `rooms`.
-fn meet(shards: usize, rooms: u16, version: DtlsVersion) -> BridgeStats {
+/// Lets as many pairs meet as there are `rooms`, each over all shards when they are `spread`.
+fn meet(shards: usize, rooms: u16, version: DtlsVersion, spread: bool) -> BridgeStats {
     let (bridge, mut events) = Bridge::builder()
         .udp(SocketAddr::from(([0, 0, 0, 0], 0)))
         .shards(shards)
         .dtls(version)
+        .spread_from(if spread { 0 } else { limits::SPREAD_FROM })
         .initial_max_height(-1)
         .start()
         .unwrap();
@@ -206,18 +208,26 @@ fn a_bridge_that_stops_tells_all_peers() {
 
 #[test]
 fn peers_meet_over_one_socket() {
-    let stats = meet(1, 2, DtlsVersion::V1_2);
+    let stats = meet(1, 2, DtlsVersion::V1_2, false);
     assert_eq!(stats.packets_handed_over, 0);
 }
 
 #[test]
 fn peers_meet_over_two_shards_though_their_datagrams_stray() {
     // The kernel chooses a socket by the peer's port: of so many some choose the other shard's.
-    let stats = meet(2, 8, DtlsVersion::V1_2);
+    let stats = meet(2, 8, DtlsVersion::V1_2, false);
     assert!(stats.packets_handed_over > 100, "{stats:?}");
+    assert_eq!(stats.packets_fanned_out, 0, "a pair is no large conference");
+}
+
+#[test]
+fn peers_meet_though_each_is_on_a_shard_of_its_own() {
+    let stats = meet(2, 2, DtlsVersion::V1_2, true);
+    assert!(stats.packets_fanned_out > 400, "{stats:?}");
+    assert_eq!(stats.discarded.get(Discard::HandoffFull), 0);
 }
 
 #[test]
 fn peers_meet_with_dtls_1_3() {
-    meet(1, 2, DtlsVersion::Auto);
+    meet(1, 2, DtlsVersion::Auto, false);
 }

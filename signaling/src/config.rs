@@ -148,6 +148,8 @@ section!(
         announce: Vec<IpAddr> = Vec::new(),
         /// Threads that forward media; 0 for one per processor.
         shards: usize = 0,
+        /// Endpoints of a conference from which on others join the least used thread.
+        spread_from: usize = bridge_core::limits::SPREAD_FROM,
         /// Versions of DTLS.
         dtls: Dtls = Dtls::V1_2,
         /// Library that computes AES-GCM.
@@ -406,6 +408,7 @@ mod tests {
         let changes = [
             change("web.http", "127.0.0.1:0"),
             change("bridge.shards", "3"),
+            change("bridge.spread-from", "8"),
             change("bridge.enabled", "false"),
             change("bridge.dtls", "auto"),
             change("bridge.gcm", "aws-lc"),
@@ -415,11 +418,13 @@ mod tests {
         assert_eq!(config.web.http.0, Some("127.0.0.1:0".parse().unwrap()));
         assert_eq!((config.bridge.shards, config.bridge.enabled), (3, false));
         assert_eq!(config.bridge.announce.len(), 2);
+        assert_eq!(config.bridge.spread_from, 8);
         assert_eq!(config.bridge.gcm, Gcm::AwsLc);
         for (key, value) in [
             ("web.nothing", "1"),
             ("x", "1"),
             ("bridge.shards", "many"),
+            ("bridge.spread-from", "-1"),
             ("bridge.dtls", "1.1"),
             ("bridge.gcm", "openssl"),
         ] {

@@ -412,6 +412,7 @@ fn bridge_builder(config: &Config) -> BridgeBuilder {
             Dtls::Auto => DtlsVersion::Auto,
         })
         .initial_max_height(bridge.initial_max_height)
+        .spread_from(bridge.spread_from)
         .trust_no_estimate(bridge.trust_no_estimate)
         .evens_out(bridge.even_out);
     if let Some(address) = bridge.media.0 {

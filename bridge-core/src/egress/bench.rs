@@ -243,8 +243,8 @@ impl Outbox for Arena {
 
     fn handshake(&mut self, _: EndpointKey, _: HandshakeRequest) {}
 
-    fn shard(&mut self, _: ShardId, _: ShardMessage) -> bool {
-        false
+    fn shard(&mut self, _: ShardId, message: ShardMessage) -> Option<ShardMessage> {
+        Some(message)
     }
 
     fn event(&mut self, _: Event) {}

@@ -191,7 +191,8 @@ impl Script {
             };
             encoding
         });
-        let source = Source::new(&owner, &description, encodings.collect());
+        let (name, video_type) = (description.name, description.video_type);
+        let source = Source::new(&owner, name, kind, video_type, encodings.collect());
         self.endpoints.push(owner.key);
         Some(self.sources.insert_with(|_| source))
     }
@@ -448,8 +449,8 @@ impl Outbox for Recorder<'_> {
 
     fn handshake(&mut self, _: EndpointKey, _: HandshakeRequest) {}
 
-    fn shard(&mut self, _: ShardId, _: ShardMessage) -> bool {
-        false
+    fn shard(&mut self, _: ShardId, message: ShardMessage) -> Option<ShardMessage> {
+        Some(message)
     }
 
     fn event(&mut self, event: Event) {

@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::endpoint::Endpoint;
 use super::transport::{Transport, TransportOptions};
 use super::{Engine, HandshakeRequest, Outbox, Room};
-use crate::command::{Command, EndpointOptions, Reply};
+use crate::command::{Command, EndpointOptions, Reply, Ticket};
 use crate::description::{Candidate, Fingerprint, FingerprintHash, TransportDescription};
 use crate::egress::{Receiver, ReceiverOptions};
 use crate::error::{Error, Result};
@@ -18,12 +18,14 @@ use crate::stats::BridgeStats;
 use crate::time::Time;
 
 impl Engine {
+    /// Does what signaling asks; `None` when another shard has to, and will answer.
     pub(super) fn execute(
         &mut self,
         now: Time,
+        ticket: Ticket,
         command: Command,
         out: &mut impl Outbox,
-    ) -> Result<Reply> {
+    ) -> Result<Option<Reply>> {
         match command {
             Command::CreateConference { conference } => self.create_conference(now, conference)?,
             Command::ExpireConference { conference } => {
@@ -31,9 +33,9 @@ impl Engine {
                 self.expire_conference(now, key, out);
             }
             Command::CreateEndpoint { endpoint, options } => {
-                return self.create_endpoint(now, endpoint, &options);
+                return self.admit(now, ticket, endpoint, options, out);
             }
-            Command::Stats => return Ok(Reply::Stats(Box::new(self.stats()))),
+            Command::Stats => return Ok(Some(Reply::Stats(Box::new(self.stats())))),
             Command::SetTransport { ref endpoint, .. }
             | Command::SetMedia { ref endpoint, .. }
             | Command::SetSources { ref endpoint, .. }
@@ -43,14 +45,18 @@ impl Engine {
             | Command::RestartIce { ref endpoint }
             | Command::ExpireEndpoint { ref endpoint } => {
                 let key = self.endpoint(endpoint)?;
-                return self.execute_for(now, key, command, out);
+                if key.0.shard() != self.config.shard {
+                    let conference = self.conference(&endpoint.conference)?;
+                    return self.execute_away(ticket, key, conference, command, out);
+                }
+                return self.execute_for(now, key, command, out).map(Some);
             }
         }
-        Ok(Reply::Done)
+        Ok(Some(Reply::Done))
     }
 
-    /// Carries out what concerns one endpoint.
-    fn execute_for(
+    /// Carries out what concerns one endpoint of this shard.
+    pub(super) fn execute_for(
         &mut self,
         now: Time,
         key: EndpointKey,
@@ -115,49 +121,81 @@ impl Engine {
             audio: Ssrc(self.random.u32()),
             video: Ssrc(self.random.u32()),
         };
-        let conference = Conference::new(id.clone(), feedback, self.map_seed);
-        let key = self.conferences.insert_with(|_| Room::new(conference));
+        let conference = Conference::new(id.clone(), feedback, self.config.shard, self.map_seed);
+        let key = self
+            .conferences
+            .insert_with(|key| Room::new(conference, key));
         self.names.insert(id, key);
         self.note_vacancy(now, key);
         self.stats.conferences_created += 1;
         Ok(())
     }
 
-    fn create_endpoint(
+    /// Lets an endpoint in: here, or on the shard that has the fewest.
+    fn admit(
         &mut self,
         now: Time,
+        ticket: Ticket,
         address: EndpointAddress,
-        options: &EndpointOptions,
-    ) -> Result<Reply> {
+        options: EndpointOptions,
+        out: &mut impl Outbox,
+    ) -> Result<Option<Reply>> {
         let conference = self.conference(&address.conference)?;
-        if self.endpoint(&address).is_ok() {
-            return Err(Error::Exists("endpoint"));
-        }
         let limits = &self.config.limits;
         let room = self
             .conferences
             .get(conference)
             .ok_or(Error::Unknown("conference"))?;
-        if self.endpoints.len() >= limits.endpoints
-            || room.conference.endpoints.len() >= limits.endpoints_per_conference
-        {
+        let is_coming = room.coming.iter().any(|(_, id)| *id == address.endpoint);
+        if is_coming || self.endpoint(&address).is_ok() {
+            return Err(Error::Exists("endpoint"));
+        }
+        let (own, others) = (self.endpoints.len(), self.others_load());
+        if own + others >= limits.endpoints || room.size() >= limits.endpoints_per_conference {
             return Err(Error::Limit("endpoints"));
         }
+        let shard = self.place(room);
+        if shard != self.config.shard {
+            self.create_elsewhere(ticket, conference, shard, address, options, out)?;
+            return Ok(None);
+        }
+        let (key, reply) = self.create_endpoint(now, address.clone(), conference, &options)?;
+        self.endpoint_names.insert(address, key);
+        self.note_vacancy(now, conference);
+        Ok(Some(reply))
+    }
+
+    /// Makes an endpoint on this shard.
+    pub(super) fn create_endpoint(
+        &mut self,
+        now: Time,
+        address: EndpointAddress,
+        conference: ConferenceKey,
+        options: &EndpointOptions,
+    ) -> Result<(EndpointKey, Reply)> {
+        let room = self
+            .conferences
+            .get(conference)
+            .ok_or(Error::Unknown("conference"))?;
         let feedback = room.conference.feedback;
         let key = self.insert_endpoint(now, address, conference, options)?;
         if let Some(room) = self.conferences.get_mut(conference) {
-            room.conference.join(key);
+            if room.home == conference {
+                room.conference.join(key);
+            } else {
+                room.conference.local.push(key);
+            }
         }
-        self.note_vacancy(now, conference);
         self.stats.endpoints_created += 1;
         self.learn_ufrags(key);
         self.reschedule(key);
         self.mark_ready(conference);
-        Ok(Reply::Endpoint {
+        let reply = Reply::Endpoint {
             transport: self.local_transport(key)?,
             audio_feedback: feedback.audio,
             video_feedback: feedback.video,
-        })
+        };
+        Ok((key, reply))
     }
 
     fn insert_endpoint(
@@ -178,7 +216,7 @@ impl Engine {
         let bitrate_max = self.config.limits.bits_per_second;
         let gcm = self.config.gcm;
         let random = &mut self.random;
-        let key = self.endpoints.try_insert_with(|key| {
+        self.endpoints.try_insert_with(|key| {
             let token = Token {
                 shard,
                 endpoint: key,
@@ -193,10 +231,8 @@ impl Engine {
             let ingest = Ingest::new(key, address.endpoint.clone(), bitrate_max);
             let receiver = Receiver::new(now, address.clone(), receiver_options);
             let parts = (transport, ingest, receiver);
-            Ok::<_, Error>(Endpoint::new(now, address.clone(), conference, parts))
-        })?;
-        self.endpoint_names.insert(address, key);
-        Ok(key)
+            Ok(Endpoint::new(now, address, conference, parts))
+        })
     }
 
     /// Our candidates, as far as an endpoint is to know them.
@@ -255,7 +291,14 @@ impl Engine {
         let Some(room) = self.conferences.get(key) else {
             return;
         };
-        for endpoint in room.conference.endpoints.clone() {
+        if room.home != key {
+            return self.drop_part(now, key, out);
+        }
+        self.dismiss(key, &room.conference.others.clone(), out);
+        let Some(room) = self.conferences.get(key) else {
+            return;
+        };
+        for endpoint in room.conference.local.clone() {
             self.expire_endpoint(now, endpoint, out);
         }
         if let Some(room) = self.conferences.remove(key) {
@@ -263,20 +306,26 @@ impl Engine {
                 self.vacancies.remove(&(ends, key));
             }
             let conference = room.conference.id;
+            for owner in room.away.into_values() {
+                self.endpoint_names.remove(&EndpointAddress {
+                    conference: conference.clone(),
+                    endpoint: owner.id,
+                });
+            }
             self.names.remove(&conference);
             out.event(Event::ConferenceExpired { conference });
         }
     }
 
     /// Notes whether the conference is empty, and so when it ends.
-    fn note_vacancy(&mut self, now: Time, key: ConferenceKey) {
+    pub(super) fn note_vacancy(&mut self, now: Time, key: ConferenceKey) {
         let Some(room) = self.conferences.get_mut(key) else {
             return;
         };
         if let Some(ends) = room.ends.take() {
             self.vacancies.remove(&(ends, key));
         }
-        if room.conference.endpoints.is_empty() {
+        if room.size() == 0 {
             let ends = now + VACANCY_MAX;
             room.ends = Some(ends);
             self.vacancies.insert((ends, key));
@@ -300,15 +349,23 @@ impl Engine {
         for path in &endpoint.paths {
             self.release_path(*path, key, out);
         }
-        self.endpoint_names.remove(&endpoint.address);
         for ufrag in endpoint.transport.ufrags() {
             self.ufrags.remove(ufrag);
         }
         self.deadlines.set(key, None);
-        if let Some(room) = self.conferences.get_mut(endpoint.conference) {
-            room.conference.leave(key, &mut self.pool);
+        let room = self.conferences.get_mut(endpoint.conference);
+        match room.map(|room| (room.home, &mut room.conference)) {
+            Some((home, conference)) if home == endpoint.conference => {
+                conference.leave(key, &mut self.pool);
+                self.endpoint_names.remove(&endpoint.address);
+                self.note_vacancy(now, endpoint.conference);
+            }
+            Some((home, conference)) => {
+                conference.local.retain(|other| *other != key);
+                self.tell_left(home, key, out);
+            }
+            None => {}
         }
-        self.note_vacancy(now, endpoint.conference);
         endpoint.add_to(&mut self.stats);
         let path = endpoint.transport.farewell_path();
         out.handshake(key, HandshakeRequest::Stop { path });
@@ -322,11 +379,13 @@ impl Engine {
     fn stats(&self) -> BridgeStats {
         let mut stats = self.stats.clone();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        stats.conferences = count(self.conferences.len());
+        stats.conferences = count(self.names.len());
         stats.endpoints = count(self.endpoints.len());
-        for (_, room) in self.conferences.iter() {
+        for (key, room) in self.conferences.iter() {
             let endpoints = count(room.conference.endpoints.len());
-            stats.largest_conference = stats.largest_conference.max(endpoints);
+            if room.home == key {
+                stats.largest_conference = stats.largest_conference.max(endpoints);
+            }
         }
         for (_, endpoint) in self.endpoints.iter() {
             stats.endpoints_connected += u64::from(endpoint.connected);

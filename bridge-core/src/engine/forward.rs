@@ -6,7 +6,8 @@ use super::timers::Timer;
 use super::{Engine, Outbox, Path, Room, Run};
 use crate::error::Discard;
 use crate::event::Event;
-use crate::id::{ConferenceKey, EndpointKey};
+use crate::id::{ConferenceKey, EndpointAddress, EndpointKey, SourceKey};
+use crate::ingest::source::Source;
 use crate::limits::{FEEDBACK_BYTES_MAX, TAILROOM_BYTES};
 use crate::route::table::View;
 use crate::slab::Slab;
@@ -33,6 +34,8 @@ impl Engine {
             at += 1;
             self.forward_conference(now, key, out);
             self.hurry_senders(now, key, out);
+            self.pass_wishes_on(key, out);
+            self.tell_roster(key, out);
         }
         self.ready.clear();
     }
@@ -52,9 +55,9 @@ impl Engine {
         room.is_ready = false;
         room.follow_speaker(endpoints, stats, out);
         let has_changed = room.follow_changes();
-        let mut wishes_changed = has_changed;
-        for at in 0..room.conference.endpoints.len() {
-            let key = room.conference.endpoints.get(at).copied();
+        let mut wishes_changed = core::mem::take(&mut room.wishes_due) || has_changed;
+        for at in 0..room.conference.local.len() {
+            let key = room.conference.local.get(at).copied();
             let Some((key, endpoint)) = key.and_then(|key| Some((key, endpoints.get_mut(key)?)))
             else {
                 continue;
@@ -80,7 +83,6 @@ impl Engine {
                 receiver.flush(now, active, sources, path, context, out, stats);
             }
             for (source, encoding) in endpoint.receiver.keyframe_wishes() {
-                let encoding = usize::from(encoding);
                 room.conference.request_keyframe(now, source, encoding);
             }
         }
@@ -170,6 +172,10 @@ impl Engine {
         }
         let deadline = endpoint.ingest.deadline();
         endpoint.timers.set(Timer::Ingest, deadline);
+        let conference = endpoint.conference;
+        if !room.conference.relay.is_empty() {
+            self.relay(conference, out);
+        }
         self.reschedule(key);
     }
 
@@ -223,9 +229,17 @@ impl Room {
         if let Some(speaker) = self.conference.speaker.take_change() {
             stats.dominant_speaker_changes += 1;
             self.decided = None;
-            if let Some(endpoint) = endpoints.get(speaker) {
+            self.conference.edition += 1;
+            let away = || self.away.get(&speaker).map(|owner| owner.id.clone());
+            let local = endpoints.get(speaker);
+            let id = local.map_or_else(away, |local| Some(local.address.endpoint.clone()));
+            if let Some(endpoint) = id {
+                let conference = self.conference.id.clone();
                 out.event(Event::DominantSpeaker {
-                    endpoint: endpoint.address.clone(),
+                    endpoint: EndpointAddress {
+                        conference,
+                        endpoint,
+                    },
                 });
             }
         }
@@ -242,19 +256,33 @@ impl Room {
         has_changed
     }
 
-    /// Tells senders what receivers together want of them, where that changed.
+    /// Tells senders what receivers together want of them, where that changed; those of other
+    /// shards by way of these.
     fn tell_senders(&mut self, endpoints: &Slab<EndpointKey, Endpoint>, out: &mut impl Outbox) {
         let conference = &self.conference;
         let receivers = conference
-            .endpoints
+            .local
             .iter()
             .filter_map(|key| endpoints.get(*key));
         let tables = receivers
             .filter(|endpoint| endpoint.connected)
             .map(|endpoint| endpoint.receiver.table());
-        let (id, sources) = (&conference.id, &conference.sources);
-        self.wishes
-            .update(id, sources, tables, |event| out.event(event));
+        let foreign = &mut self.foreign_wishes;
+        let tell = |key: SourceKey, source: &Source, before: Option<i32>, max_height: i32| {
+            if conference.is_own(source.owner) {
+                out.event(Event::SenderConstraints {
+                    endpoint: EndpointAddress {
+                        conference: conference.id.clone(),
+                        endpoint: source.owner_id.clone(),
+                    },
+                    source: source.name.clone(),
+                    max_height,
+                });
+            } else if before.unwrap_or(0) != max_height {
+                foreign.push((key, max_height));
+            }
+        };
+        self.wishes.update(&conference.sources, tables, tell);
     }
 }
 

@@ -38,8 +38,8 @@ impl Outbox for Nowhere {
         }
     }
 
-    fn shard(&mut self, _to: ShardId, _message: ShardMessage) -> bool {
-        true
+    fn shard(&mut self, _to: ShardId, _message: ShardMessage) -> Option<ShardMessage> {
+        None
     }
 
     fn event(&mut self, _event: Event) {}

@@ -14,6 +14,8 @@ mod demux;
 
 mod endpoint;
 
+mod fan_out;
+
 mod forward;
 
 #[cfg(feature = "unstable-toolbox")]
@@ -27,20 +29,24 @@ mod timers;
 
 pub(crate) mod transport;
 
+pub use fan_out::FanOut;
+
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, Reply, Ticket};
 use crate::config::EngineConfig;
 use crate::error::{Discard, Result};
 use crate::event::Event;
 use crate::ice::StunLimiter;
-use crate::id::{ConferenceId, ConferenceKey, EndpointAddress, EndpointKey, ShardId};
+use crate::id::{
+    ConferenceId, ConferenceKey, EndpointAddress, EndpointId, EndpointKey, ShardId, SourceKey,
+};
 use crate::limits;
 use crate::map::{Map, MapSeed};
 use crate::packet::{Packet, Pool};
 use crate::random::Random;
-use crate::route::conference::Conference;
+use crate::route::conference::{Conference, Owner};
 use crate::route::last_n::SpeechOrder;
 use crate::route::table::SenderConstraints;
 use crate::slab::Slab;
@@ -50,6 +56,7 @@ use crate::time::Time;
 
 use demux::Demux;
 use endpoint::Endpoint;
+use fan_out::Backlog;
 use timers::Deadlines;
 
 /// Where a datagram came from and goes to.
@@ -152,6 +159,15 @@ pub enum ShardMessage {
         /// Its former owner.
         owner: ShardId,
     },
+    /// So many endpoints are on the named shard.
+    Load {
+        /// Which.
+        shard: ShardId,
+        /// How many.
+        endpoints: usize,
+    },
+    /// About a conference that both shards hold.
+    FanOut(FanOut),
 }
 
 /// A contiguous piece of the send arena for one receiver: segments of equal length, but the last
@@ -175,8 +191,9 @@ pub trait Outbox {
     /// Something for the handshake machine of an endpoint.
     fn handshake(&mut self, endpoint: EndpointKey, request: HandshakeRequest);
 
-    /// A message for another shard; `false` if its ring is full.
-    fn shard(&mut self, to: ShardId, message: ShardMessage) -> bool;
+    /// A message for another shard. Messages to one shard keep their order. Gives back what finds
+    /// no room.
+    fn shard(&mut self, to: ShardId, message: ShardMessage) -> Option<ShardMessage>;
 
     /// Something that happened.
     fn event(&mut self, event: Event);
@@ -193,8 +210,15 @@ pub struct Engine {
     pool: Pool,
     conferences: Slab<ConferenceKey, Room>,
     endpoints: Slab<EndpointKey, Endpoint>,
+    /// Conferences whose home is here.
     names: Map<ConferenceId, ConferenceKey>,
+    /// Endpoints of these conferences, of whichever shard.
     endpoint_names: Map<EndpointAddress, EndpointKey>,
+    /// Parts of other shards' conferences, by the home shard's key.
+    parts: Map<ConferenceKey, ConferenceKey>,
+    /// Endpoints of each shard, as far as it is known here.
+    loads: Vec<usize>,
+    backlog: Backlog,
     ufrags: Map<String, EndpointKey>,
     demux: Demux,
     strangers: StunLimiter,
@@ -211,6 +235,18 @@ pub struct Engine {
 #[derive(Debug)]
 struct Room {
     conference: Conference,
+    /// Its key on its home shard.
+    home: ConferenceKey,
+    /// Endpoints of other shards; only the home shard has this.
+    away: BTreeMap<EndpointKey, Owner>,
+    /// Endpoints that other shards are making for the home shard.
+    coming: Vec<(ShardId, EndpointId)>,
+    /// [`Conference::edition`] when other shards were last told.
+    told: u64,
+    /// What receivers here want of other shards' sources, until it is passed on.
+    foreign_wishes: Vec<(SourceKey, i32)>,
+    /// What receivers of other shards want has changed.
+    wishes_due: bool,
     /// Its sources by importance.
     order: SpeechOrder,
     /// What receivers ask of senders.
@@ -224,9 +260,15 @@ struct Room {
 }
 
 impl Room {
-    fn new(conference: Conference) -> Self {
+    fn new(conference: Conference, home: ConferenceKey) -> Self {
         Self {
             conference,
+            home,
+            away: BTreeMap::new(),
+            coming: Vec::new(),
+            told: 0,
+            foreign_wishes: Vec::new(),
+            wishes_due: false,
             order: SpeechOrder::default(),
             wishes: SenderConstraints::default(),
             ends: None,
@@ -245,8 +287,11 @@ impl Engine {
         Self {
             strangers: StunLimiter::new(config.limits.stun_per_second, &mut random),
             pool: Pool::new(limits::POOL_PACKETS_MAX),
-            conferences: Slab::new(),
-            endpoints: Slab::new(),
+            conferences: Slab::of_shard(config.shard),
+            endpoints: Slab::of_shard(config.shard),
+            parts: map_seed.map(),
+            loads: vec![0; usize::from(config.shards)],
+            backlog: Backlog::default(),
             names: map_seed.map(),
             endpoint_names: map_seed.map(),
             ufrags: map_seed.map(),
@@ -268,8 +313,11 @@ impl Engine {
             Input::Handshake(key, event) => self.receive_handshake(now, key, event, out),
             Input::Shard(message) => self.receive_shard(now, message, out),
             Input::Command(ticket, command) => {
-                let reply = self.execute(now, command, out);
-                out.reply(ticket, reply);
+                let reply = self.execute(now, ticket, command, out);
+                // Without one, another shard will answer.
+                if let Some(reply) = reply.transpose() {
+                    out.reply(ticket, reply);
+                }
             }
         }
     }
@@ -279,13 +327,15 @@ impl Engine {
         self.forward(now, out);
         self.run_timers(now, out);
         self.forward(now, out);
+        self.settle_shards(now, out);
     }
 
     /// When [`Engine::flush`] must be called at the latest; `None` when nothing is due ever.
     #[must_use]
     pub fn wakeup(&self) -> Option<Time> {
         let vacancy = self.vacancies.first().map(|(at, _)| *at);
-        self.deadlines.next().into_iter().chain(vacancy).min()
+        let timers = self.deadlines.next().into_iter();
+        timers.chain(vacancy).chain(self.backlog.due).min()
     }
 
     /// The engine's buffers: datagrams are received into packets of this pool.
@@ -317,12 +367,20 @@ impl Engine {
         for key in all {
             self.expire_conference(now, key, out);
         }
+        self.settle_shards(now, out);
     }
 
     /// Whose key it is.
     #[cfg(feature = "sim")]
     pub(crate) fn address_of(&self, key: EndpointKey) -> Option<&EndpointAddress> {
         self.endpoints.get(key).map(|endpoint| &endpoint.address)
+    }
+
+    /// Whether an endpoint is on this shard.
+    #[cfg(feature = "sim")]
+    pub(crate) fn has(&self, address: &EndpointAddress) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.any(|(_, endpoint)| endpoint.address == *address)
     }
 
     fn discard(&mut self, packet: Packet, reason: Discard) {

@@ -57,6 +57,8 @@ impl Engine {
             ShardMessage::PathForgotten { path, owner } => {
                 self.demux.release(&path, Owner::Shard(owner));
             }
+            ShardMessage::Load { shard, endpoints } => self.note_load(shard, endpoints),
+            ShardMessage::FanOut(message) => self.receive_fan_out(now, message, out),
         }
     }
 
@@ -78,10 +80,12 @@ impl Engine {
     }
 
     fn hand_over(&mut self, shard: ShardId, path: Path, packet: Packet, out: &mut impl Outbox) {
-        if out.shard(shard, ShardMessage::Datagram { path, packet }) {
-            self.stats.packets_handed_over += 1;
-        } else {
-            self.stats.discarded.count(Discard::HandoffFull);
+        match out.shard(shard, ShardMessage::Datagram { path, packet }) {
+            None => self.stats.packets_handed_over += 1,
+            Some(ShardMessage::Datagram { packet, .. }) => {
+                self.discard(packet, Discard::HandoffFull);
+            }
+            Some(_) => self.stats.discarded.count(Discard::HandoffFull),
         }
     }
 
@@ -184,15 +188,18 @@ impl Engine {
         let Some(room) = self.conferences.get_mut(endpoint.conference) else {
             return self.discard(packet, Discard::UnknownPath);
         };
-        let conference = &mut room.conference;
-        let taken = endpoint
-            .ingest
-            .handle_rtp(now, packet, &header, conference, &mut self.pool);
+        let taken =
+            endpoint
+                .ingest
+                .handle_rtp(now, packet, &header, &mut room.conference, &mut self.pool);
         let conference = endpoint.conference;
         let deadline = endpoint.ingest.deadline();
         endpoint.timers.set(Timer::Ingest, deadline);
         if let Some(deadline) = deadline {
             self.deadlines.bring_forward(key, deadline);
+        }
+        if !room.conference.relay.is_empty() {
+            self.relay(conference, out);
         }
         match taken {
             Ok(()) => self.mark_ready(conference),
@@ -241,6 +248,9 @@ impl Engine {
             endpoint.ingest.set_rtt(rtt);
         }
         let conference = endpoint.conference;
+        if !room.conference.relay.is_empty() {
+            self.relay(conference, out);
+        }
         self.mark_ready(conference);
     }
 
@@ -367,13 +377,18 @@ impl Engine {
         self.mark_ready(conference);
     }
 
-    fn tell_shards(&mut self, out: &mut impl Outbox, message: impl Fn(ShardId) -> ShardMessage) {
+    /// Tells all other shards something that does no harm when it is lost.
+    pub(super) fn tell_shards(
+        &mut self,
+        out: &mut impl Outbox,
+        message: impl Fn(ShardId) -> ShardMessage,
+    ) {
         let own = self.config.shard;
         for shard in (0..self.config.shards)
             .map(ShardId)
             .filter(|shard| *shard != own)
         {
-            if !out.shard(shard, message(own)) {
+            if out.shard(shard, message(own)).is_some() {
                 self.stats.discarded.count(Discard::HandoffFull);
             }
         }

@@ -9,7 +9,7 @@ use core::time::Duration;
 use crate::id::Ssrc;
 use crate::limits::{FEEDBACK_BYTES_MAX, SSRCS_PER_ENDPOINT_MAX};
 use crate::packet::Pool;
-use crate::route::conference::Conference;
+use crate::route::conference::{Conference, Relay};
 use crate::rtcp::{CompoundWriter, FullIntraEntry, ReportBlock};
 use crate::rtp::sequence;
 use crate::time::Time;
@@ -143,13 +143,17 @@ impl Ingest {
             let Some(source) = conference.sources.get_mut(*key) else {
                 continue;
             };
-            conference.changes += u64::from(source.look_for_silence(now, pool));
+            let has_fallen_silent = source.look_for_silence(now, pool);
             for encoding in &mut source.encodings {
                 is_live |= encoding.live;
                 is_full |= !blocks.push(|| encoding.reception.take_block(now, encoding.ssrc));
                 if let Some(rtx) = encoding.rtx {
                     is_full |= !blocks.push(|| encoding.rtx_reception.take_block(now, rtx));
                 }
+            }
+            if has_fallen_silent {
+                conference.changes += 1;
+                conference.pass_on(Relay::Vitals(*key));
             }
         }
         self.schedule.report = match (is_full, is_live || !blocks.as_slice().is_empty()) {

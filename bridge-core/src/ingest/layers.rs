@@ -15,7 +15,7 @@ use super::Arrived;
 use super::source::{Encoding, Source};
 
 /// Bytes of the last second in slices.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Rate {
     bytes: [u32; SLICES],
     /// Number of the newest slice since the engine's start.

@@ -45,4 +45,4 @@ pub(super) fn note(
 }
 
 /// Quietest level, in −dBov: digital silence.
-const SILENCE: u8 = 127;
+pub(super) const SILENCE: u8 = 127;

@@ -12,6 +12,9 @@
 //! | level | `level.rs` | tells the speaker detection, ends silence |
 //! | keyframe | `keyframe.rs` | reads the facts, fulfils wishes for keyframes |
 //!
+//! What has passed them is also noted for other shards that hold receivers; there `mirror.rs` takes
+//! it in.
+//!
 //! A packet that came and goes no further (padding, silence, muted, malformed payload) is noted in
 //! the store as skipped, so that egress can close the gap in its numbers.
 
@@ -35,6 +38,8 @@ mod loss;
 
 mod media;
 
+pub(crate) mod mirror;
+
 mod report;
 
 mod rtx;
@@ -55,7 +60,7 @@ use crate::description::{MediaDescription, SourceDescription};
 use crate::error::{Discard, Result};
 use crate::id::{EndpointId, EndpointKey, SourceKey, Ssrc};
 use crate::packet::{Packet, Pool};
-use crate::route::conference::{Conference, Owner, StreamKey};
+use crate::route::conference::{Conference, Owner, Relay, StreamKey};
 use crate::route::mute::ForceMute;
 use crate::route::speaker::DominantSpeaker;
 use crate::rtcp::{Bye, RtcpPacket, SenderInfo};
@@ -160,6 +165,12 @@ impl Ingest {
         Ok(())
     }
 
+    /// Takes over what the home shard has announced for the endpoint.
+    pub(crate) fn adopt_sources(&mut self, conference: &Conference) {
+        self.sources.clear();
+        self.sources.extend(conference.sources_of(self.owner.key));
+    }
+
     /// Stops or lets through what the endpoint sends; `None` leaves a kind as it is.
     pub(crate) fn force_mute(
         &mut self,
@@ -195,7 +206,12 @@ impl Ingest {
         pool: &mut Pool,
     ) -> Result<(), Discard> {
         match self.take(now, &mut packet, header, conference, pool) {
-            Ok(accepted) => accepted.file(now, packet, conference, pool),
+            Ok(accepted) => {
+                let (stream, packet) = accepted.seal(now, packet);
+                let pending = file(stream.source, stream.encoding, packet, conference, pool)?;
+                conference.pass_on(Relay::Packet(stream.source, pending));
+                Ok(())
+            }
             Err(reason) => {
                 pool.give(packet);
                 Err(reason)
@@ -242,6 +258,7 @@ impl Ingest {
         };
         if encoding.is_plausible(&clock) {
             encoding.sender_report = Some(clock);
+            conference.pass_on(Relay::Vitals(stream.source));
         }
         Ok(())
     }
@@ -305,10 +322,17 @@ impl Ingest {
             has_changed: false,
         };
         let facts = self.run_stages(&mut arrived, source, &mut conference.speaker);
-        if facts.is_err() {
-            arrived.skip(source, pool);
+        let skipped = match &facts {
+            Err(reason) => arrived.skip(source, *reason, pool),
+            Ok(_) => None,
+        };
+        if arrived.has_changed {
+            conference.changes += 1;
+            conference.pass_on(Relay::Vitals(stream.source));
         }
-        conference.changes += u64::from(arrived.has_changed);
+        if let Some(skipped) = skipped {
+            conference.pass_on(skipped);
+        }
         self.schedule.expect_report(now);
         let facts = facts?;
         Ok(Accepted {
@@ -373,27 +397,24 @@ impl Ingest {
 }
 
 impl Arrived<'_> {
-    /// Notes in the store that a packet came and is never forwarded.
-    fn skip(&self, source: &mut Source, pool: &mut Pool) {
-        let encoding = source.encodings.get_mut(usize::from(self.stream.encoding));
-        if let (Some(encoding), Some(sequence)) = (encoding, self.sequence) {
-            encoding.store.skip(sequence, self.now, pool);
-        }
+    /// Notes in the store that a packet came and is never forwarded, for `reason`.
+    fn skip(&self, source: &mut Source, reason: Discard, pool: &mut Pool) -> Option<Relay> {
+        let StreamKey {
+            source: key,
+            encoding,
+            ..
+        } = self.stream;
+        let sequence = self.sequence?;
+        let store = &mut source.encodings.get_mut(usize::from(encoding))?.store;
+        store.skip(sequence, self.now, pool);
+        let pending = Pending { encoding, sequence };
+        Some(Relay::Skipped(key, pending, reason == Discard::Silence))
     }
 }
 
 impl Accepted {
-    /// Puts the packet into the store of its encoding, and lets it wait for egress.
-    ///
-    /// # Errors
-    /// [`Discard::Duplicate`] for one that has become too late for anybody.
-    fn file(
-        self,
-        now: Time,
-        packet: Packet,
-        conference: &mut Conference,
-        pool: &mut Pool,
-    ) -> Result<(), Discard> {
+    /// What forwarding gets to see.
+    fn seal(self, now: Time, packet: Packet) -> (StreamKey, MediaPacket) {
         let packet = MediaPacket {
             packet: packet.share(),
             header: self.header,
@@ -402,27 +423,39 @@ impl Accepted {
             arrival: now,
             facts: self.facts,
         };
-        let index = self.stream.encoding;
-        let Some(source) = conference.sources.get_mut(self.stream.source) else {
-            pool.give_shared(packet.packet);
-            return Err(Discard::UnknownSsrc);
-        };
-        let Some(encoding) = source.encodings.get_mut(usize::from(index)) else {
-            pool.give_shared(packet.packet);
-            return Err(Discard::UnknownSsrc);
-        };
-        if !encoding.store.insert(packet, pool) {
-            return Err(Discard::Duplicate);
-        }
-        if source.pending.is_empty() {
-            conference.active.push(self.stream.source);
-        }
-        source.pending.push(Pending {
-            encoding: index,
-            sequence: self.sequence,
-        });
-        Ok(())
+        (self.stream, packet)
     }
+}
+
+/// Puts a packet into the store of its encoding, and lets it wait for egress.
+///
+/// # Errors
+/// [`Discard::Duplicate`] for one that has become too late for anybody, [`Discard::UnknownSsrc`]
+/// when there is no such encoding.
+fn file(
+    key: SourceKey,
+    encoding: u8,
+    packet: MediaPacket,
+    conference: &mut Conference,
+    pool: &mut Pool,
+) -> Result<Pending, Discard> {
+    let source = conference.sources.get_mut(key);
+    let source = source.ok_or(Discard::UnknownSsrc)?;
+    let place = source.encodings.get_mut(usize::from(encoding));
+    let sequence = packet.sequence;
+    if !place
+        .ok_or(Discard::UnknownSsrc)?
+        .store
+        .insert(packet, pool)
+    {
+        return Err(Discard::Duplicate);
+    }
+    if source.pending.is_empty() {
+        conference.active.push(key);
+    }
+    let pending = Pending { encoding, sequence };
+    source.pending.push(pending);
+    Ok(pending)
 }
 
 fn encoding_of(stream: StreamKey, conference: &mut Conference) -> Result<&mut Encoding, Discard> {

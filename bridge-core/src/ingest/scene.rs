@@ -7,7 +7,9 @@ use crate::description::{
     PayloadTypeDescription, SourceDescription, SsrcGroup, VideoType,
 };
 use crate::error::{Discard, Result};
-use crate::id::{ConferenceId, EndpointId, EndpointKey, Key, PayloadType, SourceName, Ssrc};
+use crate::id::{
+    ConferenceId, EndpointId, EndpointKey, Key, PayloadType, ShardId, SourceName, Ssrc,
+};
 use crate::limits::{FEEDBACK_BYTES_MAX, HISTORY_PACKETS_MAX};
 use crate::map::MapSeed;
 use crate::packet::Pool;
@@ -59,7 +61,7 @@ impl Scene {
             video: Ssrc(2),
         };
         let id = ConferenceId::new("room")?;
-        let mut conference = Conference::new(id, ssrcs, MapSeed::new(1));
+        let mut conference = Conference::new(id, ssrcs, ShardId(0), MapSeed::new(1));
         conference.join(endpoint(0));
         let id = EndpointId::new("sender")?;
         let mut ingest = Ingest::new(endpoint(0), id, 30_000_000);
@@ -94,7 +96,7 @@ impl Scene {
     }
 
     /// Wishes for a keyframe, and tells the sender's ingest as the engine does.
-    pub(super) fn wish(&mut self, encoding: usize) {
+    pub(super) fn wish(&mut self, encoding: u8) {
         let keys = self.ingest.sources.clone();
         for key in keys {
             self.conference.request_keyframe(self.now, key, encoding);
@@ -152,7 +154,7 @@ pub(super) fn play(script: &[u8]) -> Result<()> {
         match kind & 7 {
             0..=3 => drop(scene.send_as(stream, step)),
             4 => drop(scene.send_rtcp_bytes(step)),
-            5 => scene.wish(stream),
+            5 => scene.wish(kind >> 4),
             6 => {
                 let mute = Some(stream & 1 != 0);
                 scene.ingest.force_mute(&mut scene.conference, mute, mute);

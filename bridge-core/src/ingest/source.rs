@@ -1,8 +1,8 @@
 //! Holds what is known of one source: its encodings, their recent packets, what waits for egress.
 
 use crate::codec::vp8::Vp8Descriptor;
-use crate::description::{MediaKind, SourceDescription, VideoType};
-use crate::id::{EndpointId, EndpointKey, SourceName, Ssrc};
+use crate::description::{MediaKind, VideoType};
+use crate::id::{EndpointId, EndpointKey, ShardId, SourceName, Ssrc};
 use crate::limits::{AUDIO_HISTORY_PACKETS_MAX, HISTORY_PACKETS_MAX};
 use crate::packet::SharedPacket;
 use crate::route::conference::Owner;
@@ -16,8 +16,9 @@ use super::report::Reception;
 use super::store::PacketStore;
 
 /// One decrypted RTP packet as its sender sent it. One that came as a retransmission (RFC 4588)
-/// has its original SSRC, payload type and sequence number again.
-#[derive(Debug)]
+/// has its original SSRC, payload type and sequence number again. A clone is the same packet in
+/// other hands: one atomic step.
+#[derive(Clone, Debug)]
 pub(crate) struct MediaPacket {
     /// Header and payload, padding included.
     pub(crate) packet: SharedPacket,
@@ -71,6 +72,9 @@ pub(crate) struct Source {
     pub(crate) encodings: Vec<Encoding>,
     /// What came in this pass, in the order of arrival. The engine clears it after the flush.
     pub(crate) pending: Vec<Pending>,
+    /// Lines that the receivers of other shards want of this shard's own source, together; −1 is
+    /// unlimited. A shard that is not named wants nothing.
+    pub(crate) audience: Vec<(ShardId, i32)>,
     /// Silent packets in a row (`level.rs`).
     pub(super) silent_packets: u8,
     /// Keyframes asked for (`keyframe.rs`).
@@ -131,21 +135,45 @@ impl Source {
     /// A source that was just announced.
     pub(crate) fn new(
         owner: &Owner,
-        description: &SourceDescription,
+        name: SourceName,
+        kind: MediaKind,
+        video_type: VideoType,
         encodings: Vec<Encoding>,
     ) -> Self {
         Self {
-            name: description.name.clone(),
+            name,
             owner: owner.key,
             owner_id: owner.id.clone(),
-            kind: description.kind,
-            video_type: description.video_type,
-            muted: owner.mute.covers(description.kind),
+            kind,
+            video_type,
+            muted: owner.mute.covers(kind),
             encodings,
             pending: Vec::new(),
+            audience: Vec::new(),
             silent_packets: 0,
             keyframes: KeyframeRequests::default(),
         }
+    }
+
+    /// Notes what the receivers of another shard want of it; `true` if they wanted nothing before.
+    pub(crate) fn note_audience(&mut self, shard: ShardId, height: i32) -> bool {
+        let place = self.audience.iter().position(|(other, _)| *other == shard);
+        if let Some(place) = place {
+            self.audience.swap_remove(place);
+        }
+        if height != 0 {
+            self.audience.push((shard, height));
+        }
+        place.is_none() && height != 0
+    }
+
+    /// The shards among `others` that are to have its packets: sound goes to all of them, since
+    /// the home shard must know the levels, and pictures go where somebody wants them.
+    pub(crate) fn listeners(&self, others: &[ShardId]) -> impl Iterator<Item = ShardId> {
+        let is_sound = self.kind == MediaKind::Audio;
+        let audience = self.audience.iter().map(|(shard, _)| *shard);
+        let all = others.iter().copied().filter(move |_| is_sound);
+        audience.filter(move |_| !is_sound).chain(all)
     }
 
     /// Stops it or lets it through. Wishes of before are void either way: who receives it wishes
@@ -174,14 +202,19 @@ impl Source {
 impl Encoding {
     /// An encoding of which nothing came yet.
     pub(crate) fn new(ssrc: Ssrc, rtx: Option<Ssrc>, kind: MediaKind) -> Self {
-        let capacity = match kind {
-            MediaKind::Audio => AUDIO_HISTORY_PACKETS_MAX,
-            MediaKind::Video => HISTORY_PACKETS_MAX,
-        };
+        Self::with_store(ssrc, rtx, PacketStore::new(history_of(kind)))
+    }
+
+    /// An encoding that another shard takes in.
+    pub(crate) fn mirror(ssrc: Ssrc, rtx: Option<Ssrc>, kind: MediaKind) -> Self {
+        Self::with_store(ssrc, rtx, PacketStore::borrowing(history_of(kind)))
+    }
+
+    fn with_store(ssrc: Ssrc, rtx: Option<Ssrc>, store: PacketStore) -> Self {
         Self {
             ssrc,
             rtx,
-            store: PacketStore::new(capacity),
+            store,
             sender_report: None,
             height: None,
             live: false,
@@ -193,5 +226,12 @@ impl Encoding {
             overtaken: 0,
             rate: Rate::default(),
         }
+    }
+}
+
+const fn history_of(kind: MediaKind) -> usize {
+    match kind {
+        MediaKind::Audio => AUDIO_HISTORY_PACKETS_MAX,
+        MediaKind::Video => HISTORY_PACKETS_MAX,
     }
 }

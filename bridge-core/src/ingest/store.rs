@@ -5,7 +5,7 @@
 //! numbers will never be forwarded, so that it can close the gap (see [`Entry`]).
 
 use crate::limits::HISTORY_AGE_MAX;
-use crate::packet::{Pool, SharedPacket};
+use crate::packet::Pool;
 use crate::time::Time;
 
 use super::source::MediaPacket;
@@ -17,6 +17,8 @@ pub(crate) struct PacketStore {
     /// sent costs nothing.
     slots: Box<[Slot]>,
     capacity: usize,
+    /// Its packets are of another shard's pool, and let go instead of given back.
+    is_borrowing: bool,
     /// First number of the window.
     oldest: u64,
     /// One past the last number of the window; equal to `oldest` when nothing ever came.
@@ -54,9 +56,18 @@ impl PacketStore {
         Self {
             slots: Box::default(),
             capacity,
+            is_borrowing: false,
             oldest: 0,
             end: 0,
             held: 0,
+        }
+    }
+
+    /// A store of packets that are of another shard's pool.
+    pub(crate) fn borrowing(capacity: usize) -> Self {
+        Self {
+            is_borrowing: true,
+            ..Self::new(capacity)
         }
     }
 
@@ -119,7 +130,7 @@ impl PacketStore {
             Some(slot) if sequence >= self.oldest => core::mem::replace(slot, tenant),
             _ => tenant,
         };
-        give_back(tenant, pool);
+        self.give_back(tenant, pool);
     }
 
     /// Moves the window so that `sequence` is in it, unless it is before it.
@@ -156,9 +167,8 @@ impl PacketStore {
     fn forget_before(&mut self, start: u64, pool: &mut Pool) {
         for sequence in self.oldest..start.min(self.end) {
             let place = self.place(sequence);
-            if let Some(slot) = self.slots.get_mut(place) {
-                give_back(core::mem::take(slot), pool);
-            }
+            let slot = self.slots.get_mut(place).map(core::mem::take);
+            self.give_back(slot.unwrap_or_default(), pool);
         }
         self.oldest = self.oldest.max(start);
     }
@@ -171,12 +181,13 @@ impl PacketStore {
     const fn place(&self, sequence: u64) -> usize {
         sequence as usize & (self.capacity - 1)
     }
-}
 
-fn give_back(slot: Slot, pool: &mut Pool) {
-    if let Slot::Held(MediaPacket { packet, .. }) = slot {
-        let packet: SharedPacket = packet;
-        pool.give_shared(packet);
+    fn give_back(&self, slot: Slot, pool: &mut Pool) {
+        if let Slot::Held(MediaPacket { packet, .. }) = slot
+            && !self.is_borrowing
+        {
+            pool.give_shared(packet);
+        }
     }
 }
 
@@ -256,6 +267,30 @@ mod tests {
         assert_eq!(store.end(), 1_000_001);
         assert!(store.get(1_000_000).is_some());
         assert!(pool.made() <= CAPACITY as u64 + 1, "packets go round");
+    }
+
+    #[test]
+    fn what_is_borrowed_is_let_go_and_never_kept() {
+        let mut owner = Pool::new(64);
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::borrowing(CAPACITY);
+        let original = packet(10, 0, &mut owner);
+        store.insert(
+            MediaPacket {
+                packet: original.packet.clone(),
+                ..original
+            },
+            &mut pool,
+        );
+        owner.give_shared(original.packet);
+        store.clear(&mut pool);
+        owner.take();
+        pool.take();
+        assert_eq!(
+            (owner.made(), pool.made()),
+            (1, 1),
+            "it is back where it was made"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Carries messages between shards on wait-free rings, one for each ordered pair.
 //!
-//! Buffers that cross are paid back with empty ones, so that no shard runs dry while another
-//! piles them up.
+//! Buffers of datagrams that cross are paid back with empty ones, so that no shard runs dry while
+//! another piles them up; decrypted packets are lent, and come back by their count. A shard is
+//! woken once for all that it was sent.
 
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ struct Outgoing {
     ring: Producer<ShardMessage>,
     paid_back: Consumer<Packet>,
     bell: Arc<Doorbell>,
+    /// Something was sent since the bell rang.
+    is_news: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ pub(crate) fn mesh(bells: &[Arc<Doorbell>]) -> Vec<Rings> {
                 ring,
                 paid_back,
                 bell: Arc::clone(bell),
+                is_news: false,
             });
             if let (true, Some(rings)) = (outgoing.is_some(), all.get_mut(to)) {
                 rings.incoming.push(Incoming {
@@ -66,14 +70,26 @@ pub(crate) fn mesh(bells: &[Arc<Doorbell>]) -> Vec<Rings> {
 }
 
 impl Rings {
-    /// Puts a message on its way; `false` when the ring is full or there is no such shard.
-    pub(crate) fn send(&mut self, to: ShardId, message: ShardMessage) -> bool {
+    /// Puts a message on its way, for [`Rings::wake`] to tell; gives it back when the ring is full
+    /// or there is no such shard.
+    pub(crate) fn send(&mut self, to: ShardId, message: ShardMessage) -> Option<ShardMessage> {
         let Some(Some(outgoing)) = self.outgoing.get_mut(usize::from(to.0)) else {
-            return false;
+            return Some(message);
         };
-        let taken = outgoing.ring.push(message).is_ok();
-        outgoing.bell.ring();
-        taken
+        outgoing.is_news = true;
+        match outgoing.ring.push(message) {
+            Ok(()) => None,
+            Err(rtrb::PushError::Full(message)) => Some(message),
+        }
+    }
+
+    /// Wakes the shards that were sent something.
+    pub(crate) fn wake(&mut self) {
+        for outgoing in self.outgoing.iter_mut().flatten() {
+            if core::mem::take(&mut outgoing.is_news) {
+                outgoing.bell.ring();
+            }
+        }
     }
 
     /// Takes the next message of any shard.

@@ -84,6 +84,7 @@ pub(crate) fn start(
         fingerprint: Some(certificate.fingerprint()),
         limits: config.limits.clone(),
         initial_max_height: config.initial_max_height,
+        spread_from: config.spread_from,
         trust_no_estimate: config.trust_no_estimate,
         gcm,
         evens_out: config.evens_out,

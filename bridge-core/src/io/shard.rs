@@ -197,12 +197,15 @@ impl Running {
         if is_stopped {
             self.engine.close(now, &mut self.shell);
         }
+        // Others begin with what came while we serve our own receivers.
+        self.shell.rings.wake();
         self.send(now);
         !is_stopped
     }
 
     fn send(&mut self, now: Time) {
         self.engine.flush(now, &mut self.shell);
+        self.shell.rings.wake();
         self.shell.batch.send(&self.shell.socket);
         let sent = self.shell.batch.take_sent();
         self.engine
@@ -314,7 +317,7 @@ impl Outbox for Shell {
         }
     }
 
-    fn shard(&mut self, to: ShardId, message: ShardMessage) -> bool {
+    fn shard(&mut self, to: ShardId, message: ShardMessage) -> Option<ShardMessage> {
         self.rings.send(to, message)
     }
 

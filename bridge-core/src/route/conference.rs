@@ -4,8 +4,8 @@ use core::mem;
 
 use crate::description::{GroupSemantics, SourceDescription, VideoType};
 use crate::error::{Error, Result};
-use crate::id::{ConferenceId, EndpointId, EndpointKey, SourceKey, SourceName, Ssrc};
-use crate::ingest::source::{Encoding, Source};
+use crate::id::{ConferenceId, EndpointId, EndpointKey, ShardId, SourceKey, SourceName, Ssrc};
+use crate::ingest::source::{Encoding, Pending, Source};
 use crate::limits::{ENCODINGS_MAX, SOURCES_PER_ENDPOINT_MAX, SSRCS_PER_ENDPOINT_MAX};
 use crate::map::{Map, MapSeed};
 use crate::packet::Pool;
@@ -20,8 +20,14 @@ use super::speaker::DominantSpeaker;
 pub(crate) struct Conference {
     /// Name.
     pub(crate) id: ConferenceId,
-    /// Endpoints in the order in which they joined.
+    /// The shard that this is the conference of, or the part of it that its receivers need.
+    pub(crate) shard: ShardId,
+    /// Endpoints of all shards in the order in which they joined.
     pub(crate) endpoints: Vec<EndpointKey>,
+    /// Endpoints of this shard.
+    pub(crate) local: Vec<EndpointKey>,
+    /// Other shards that hold a part of it, in order.
+    pub(crate) others: Vec<ShardId>,
     /// Everything that is announced.
     pub(crate) sources: Slab<SourceKey, Source>,
     /// Who speaks.
@@ -30,12 +36,29 @@ pub(crate) struct Conference {
     pub(crate) feedback: FeedbackSsrcs,
     /// Rises when routes may have to be decided anew: sources come, go, change or fall silent.
     pub(crate) changes: u64,
+    /// Rises when other shards must know: who is in, what is announced or stopped.
+    pub(crate) edition: u64,
     /// Sources with packets that wait for egress, each once; the engine empties it.
     pub(crate) active: Vec<SourceKey>,
     /// Senders whose feedback became due by what others wished; the engine empties it.
     pub(crate) urgent: Vec<EndpointKey>,
+    /// Keyframes wished of other shards' sources, each once; the engine empties it.
+    pub(crate) wished: Vec<(SourceKey, u8)>,
+    /// What came and other shards are to have; the engine empties it.
+    pub(crate) relay: Vec<Relay>,
     streams: Map<Ssrc, StreamKey>,
     names: Map<SourceName, SourceKey>,
+}
+
+/// Something of an own source that other shards are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relay {
+    /// A packet.
+    Packet(SourceKey, Pending),
+    /// A number that closes without a packet, and whether it was silence.
+    Skipped(SourceKey, Pending, bool),
+    /// What is known beside the packets has changed.
+    Vitals(SourceKey),
 }
 
 /// SSRCs under which the bridge itself reports.
@@ -71,37 +94,69 @@ pub(crate) struct Owner {
 
 impl Conference {
     /// An empty conference.
-    pub(crate) fn new(id: ConferenceId, feedback: FeedbackSsrcs, seed: MapSeed) -> Self {
+    pub(crate) fn new(
+        id: ConferenceId,
+        feedback: FeedbackSsrcs,
+        shard: ShardId,
+        seed: MapSeed,
+    ) -> Self {
         Self {
             id,
+            shard,
             endpoints: Vec::new(),
+            local: Vec::new(),
+            others: Vec::new(),
             sources: Slab::new(),
             speaker: DominantSpeaker::default(),
             feedback,
             changes: 0,
+            edition: 0,
             active: Vec::new(),
             urgent: Vec::new(),
+            wished: Vec::new(),
+            relay: Vec::new(),
             streams: seed.map(),
             names: seed.map(),
         }
     }
 
-    /// An endpoint comes in.
+    /// An endpoint comes in, of whichever shard.
     pub(crate) fn join(&mut self, endpoint: EndpointKey) {
         self.endpoints.push(endpoint);
+        if self.is_own(endpoint) {
+            self.local.push(endpoint);
+        }
         self.speaker.join(endpoint);
+        self.change();
+    }
+
+    /// Whether an endpoint is of this shard.
+    pub(crate) fn is_own(&self, endpoint: EndpointKey) -> bool {
+        endpoint.0.shard() == self.shard
+    }
+
+    /// Notes something for the other shards, if there are any.
+    pub(crate) fn pass_on(&mut self, relay: Relay) {
+        if !self.others.is_empty() {
+            self.relay.push(relay);
+        }
+    }
+
+    const fn change(&mut self) {
         self.changes += 1;
+        self.edition += 1;
     }
 
     /// An endpoint is gone, and what it sent.
     pub(crate) fn leave(&mut self, endpoint: EndpointKey, pool: &mut Pool) {
         self.endpoints.retain(|other| *other != endpoint);
+        self.local.retain(|other| *other != endpoint);
         self.speaker.leave(endpoint);
         let theirs: Vec<SourceKey> = self.sources_of(endpoint).collect();
         for key in theirs {
             self.withdraw(key, pool);
         }
-        self.changes += 1;
+        self.change();
     }
 
     /// What `owner` has announced.
@@ -133,12 +188,19 @@ impl Conference {
         }
     }
 
-    /// Wishes for a keyframe on behalf of a receiver, whose own limits are egress' business.
-    pub(crate) fn request_keyframe(&mut self, now: Time, source: SourceKey, encoding: usize) {
-        let Some(source) = self.sources.get_mut(source) else {
+    /// Wishes for a keyframe on behalf of a receiver, whose own limits are egress' business. The
+    /// throttle of all receivers together is where the source is.
+    pub(crate) fn request_keyframe(&mut self, now: Time, key: SourceKey, encoding: u8) {
+        let shard = self.shard;
+        let Some(source) = self.sources.get_mut(key) else {
             return;
         };
-        if source.wish_keyframe(now, encoding) && !self.urgent.contains(&source.owner) {
+        if source.owner.0.shard() != shard {
+            if !self.wished.contains(&(key, encoding)) {
+                self.wished.push((key, encoding));
+            }
+        } else if source.wish_keyframe(now, encoding.into()) && !self.urgent.contains(&source.owner)
+        {
             self.urgent.push(source.owner);
         }
     }
@@ -159,7 +221,7 @@ impl Conference {
             .filter(|source| source.owner == owner)
             .ok_or(Error::Unknown("source"))?;
         if mem::replace(&mut source.video_type, video_type) != video_type {
-            self.changes += 1;
+            self.change();
         }
         Ok(())
     }
@@ -171,7 +233,7 @@ impl Conference {
                 source.set_muted(mute.covers(source.kind));
             }
         }
-        self.changes += 1;
+        self.change();
     }
 
     /// Replaces all that `owner` sends; a source that is announced as before goes on undisturbed.
@@ -196,7 +258,7 @@ impl Conference {
         for key in leaving {
             self.withdraw(key, pool);
         }
-        self.changes += 1;
+        self.change();
         Ok(wanted
             .into_iter()
             .map(|new| self.announce(owner, new))
@@ -258,30 +320,40 @@ impl Conference {
             }
             return key;
         }
-        let key = self.sources.insert_with(|_| {
-            let encodings = new
-                .encodings
-                .iter()
-                .map(|(ssrc, rtx)| Encoding::new(*ssrc, *rtx, description.kind))
-                .collect();
-            Source::new(owner, description, encodings)
+        let is_own = self.is_own(owner.key);
+        let encodings = new.encodings.iter();
+        let encodings = encodings.map(|(ssrc, rtx)| match is_own {
+            true => Encoding::new(*ssrc, *rtx, description.kind),
+            false => Encoding::mirror(*ssrc, *rtx, description.kind),
         });
-        self.names.insert(description.name.clone(), key);
-        for (encoding, (ssrc, rtx)) in (0..).zip(new.encodings) {
+        let (name, kind) = (description.name.clone(), description.kind);
+        let encodings = encodings.collect();
+        let source = Source::new(owner, name, kind, description.video_type, encodings);
+        let key = self.sources.insert_with(|_| source);
+        self.learn(key);
+        key
+    }
+
+    /// Lets a source that is in the table be found by its name and its SSRCs.
+    pub(super) fn learn(&mut self, key: SourceKey) {
+        let Some(source) = self.sources.get(key) else {
+            return;
+        };
+        self.names.insert(source.name.clone(), key);
+        for (encoding, one) in (0..).zip(&source.encodings) {
             let stream = |is_rtx| StreamKey {
                 source: key,
                 encoding,
                 is_rtx,
             };
-            self.streams.insert(ssrc, stream(false));
-            if let Some(rtx) = rtx {
+            self.streams.insert(one.ssrc, stream(false));
+            if let Some(rtx) = one.rtx {
                 self.streams.insert(rtx, stream(true));
             }
         }
-        key
     }
 
-    fn withdraw(&mut self, key: SourceKey, pool: &mut Pool) {
+    pub(super) fn withdraw(&mut self, key: SourceKey, pool: &mut Pool) {
         let Some(mut source) = self.sources.remove(key) else {
             return;
         };
@@ -392,7 +464,8 @@ mod tests {
             video: Ssrc(1_002),
         };
         let id = ConferenceId::new("room").unwrap();
-        (Conference::new(id, feedback, MapSeed::new(7)), Pool::new(8))
+        let conference = Conference::new(id, feedback, ShardId(0), MapSeed::new(7));
+        (conference, Pool::new(8))
     }
 
     /// A video source; a group is `S` or `F` and its SSRCs.

@@ -15,7 +15,8 @@ pub(crate) struct SpeechOrder {
     pub(crate) video: Vec<SourceKey>,
     /// Sound: those not muted first.
     pub(crate) audio: Vec<SourceKey>,
-    ranks: Vec<u32>,
+    /// By key, each once.
+    ranks: Vec<(EndpointKey, u32)>,
     scratch: Vec<(bool, u32, SourceKey)>,
 }
 
@@ -39,15 +40,10 @@ impl SpeechOrder {
 
     fn rank_endpoints(&mut self, speakers: &[EndpointKey], endpoints: &[EndpointKey]) {
         self.ranks.clear();
-        for (rank, endpoint) in (0..).zip(speakers.iter().chain(endpoints)) {
-            let at = endpoint.0.index as usize;
-            if self.ranks.len() <= at {
-                self.ranks.resize(at + 1, UNRANKED);
-            }
-            if let Some(place) = self.ranks.get_mut(at) {
-                *place = rank.min(*place);
-            }
-        }
+        let all = speakers.iter().chain(endpoints);
+        self.ranks.extend(all.copied().zip(0..));
+        self.ranks.sort_unstable();
+        self.ranks.dedup_by_key(|(endpoint, _)| *endpoint);
     }
 
     fn sort_into(
@@ -58,8 +54,10 @@ impl SpeechOrder {
     ) {
         self.scratch.clear();
         for (key, source) in sources.iter().filter(|(_, source)| source.kind == kind) {
-            let at = source.owner.0.index as usize;
-            let rank = self.ranks.get(at).copied().unwrap_or(UNRANKED);
+            let ranks = &self.ranks;
+            let at = ranks.binary_search_by_key(&source.owner, |(endpoint, _)| *endpoint);
+            let rank = at.ok().and_then(|at| ranks.get(at));
+            let rank = rank.map_or(UNRANKED, |(_, rank)| *rank);
             self.scratch.push((!is_shown(source), rank, key));
         }
         // The key breaks ties, so equal inputs give equal orders.

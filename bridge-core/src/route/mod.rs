@@ -12,6 +12,8 @@ pub(crate) mod last_n;
 
 pub(crate) mod mute;
 
+pub(crate) mod roster;
+
 pub(crate) mod speaker;
 
 pub(crate) mod table;

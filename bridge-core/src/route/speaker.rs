@@ -21,9 +21,18 @@ pub(crate) struct DominantSpeaker {
     /// Most recent dominant speakers first, then the others as they joined.
     order: Vec<EndpointKey>,
     changed: bool,
+    /// Another shard decides.
+    follows: bool,
 }
 
 impl DominantSpeaker {
+    /// Takes over the order of the home shard; levels are its business from now on.
+    pub(crate) fn follow(&mut self, order: &[EndpointKey]) {
+        self.follows = true;
+        self.order.clear();
+        self.order.extend_from_slice(order);
+    }
+
     /// A new endpoint, last in the order until it speaks.
     pub(crate) fn join(&mut self, endpoint: EndpointKey) {
         if !self.order.contains(&endpoint) {
@@ -59,6 +68,9 @@ impl DominantSpeaker {
     /// Takes the level of a packet in −dBov (0 loudest, 127 silence; RFC 6464), and decides anew
     /// when it is time.
     pub(crate) fn level(&mut self, now: Time, endpoint: EndpointKey, level: u8) {
+        if self.follows {
+            return;
+        }
         let at = match self.find(endpoint) {
             Ok(at) => at,
             Err(at) => {

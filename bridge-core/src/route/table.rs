@@ -1,8 +1,7 @@
 //! Holds what one receiver gets of each source, and what all receivers together ask of senders.
 
 use crate::description::MediaKind;
-use crate::event::Event;
-use crate::id::{ConferenceId, EndpointAddress, EndpointKey, SourceKey};
+use crate::id::{EndpointKey, SourceKey};
 use crate::ingest::source::Source;
 use crate::limits::ENCODINGS_MAX;
 use crate::slab::Slab;
@@ -206,7 +205,7 @@ pub(crate) const AUDIO_LAYER: Layer = Layer {
 const DEFAULT_HEIGHTS: [u16; ENCODINGS_MAX] = [180, 360, 720];
 
 /// What the receivers of a conference together ask of each sender: the largest height that anybody
-/// wants of a source. An event tells each change.
+/// wants of a source.
 #[derive(Debug, Default)]
 pub(crate) struct SenderConstraints {
     /// By the place of the source in the conference.
@@ -221,20 +220,21 @@ struct Height {
 }
 
 impl SenderConstraints {
-    /// Gathers what `receivers` want, and gives an event for each source whose sender must know.
+    /// Gathers what `receivers` and other shards want, and tells each change: of which source,
+    /// what was told before, and what is wanted now.
     pub(crate) fn update<'a>(
         &mut self,
-        conference: &ConferenceId,
         sources: &Slab<SourceKey, Source>,
         receivers: impl Iterator<Item = &'a Table>,
-        mut event: impl FnMut(Event),
+        mut tell: impl FnMut(SourceKey, &Source, Option<i32>, i32),
     ) {
         let videos = || {
             let sources = sources.iter();
             sources.filter(|(_, source)| source.kind == MediaKind::Video)
         };
-        for (key, _) in videos() {
-            self.begin(key);
+        for (key, source) in videos() {
+            let wanted = source.audience.iter().map(|(_, height)| *height);
+            self.begin(key, wanted.fold(0, larger));
         }
         for allocation in receivers.flat_map(Table::video) {
             let at = allocation.source.0.index as usize;
@@ -248,23 +248,17 @@ impl SenderConstraints {
             let Some(height) = self.heights.get_mut(key.0.index as usize) else {
                 continue;
             };
-            if height.told.replace(height.wanted) != Some(height.wanted) {
-                event(Event::SenderConstraints {
-                    endpoint: EndpointAddress {
-                        conference: conference.clone(),
-                        endpoint: source.owner_id.clone(),
-                    },
-                    source: source.name.clone(),
-                    max_height: height.wanted,
-                });
+            let before = height.told.replace(height.wanted);
+            if before != Some(height.wanted) {
+                tell(key, source, before, height.wanted);
             }
         }
     }
 
-    fn begin(&mut self, source: SourceKey) {
+    fn begin(&mut self, source: SourceKey, wanted: i32) {
         let fresh = Height {
             source,
-            wanted: 0,
+            wanted,
             told: None,
         };
         let at = source.0.index as usize;
@@ -307,20 +301,11 @@ mod tests {
             ..Table::default()
         };
         let tables: Vec<Table> = wanted.iter().map(table).collect();
-        let mut events = Vec::new();
-        let conference = ConferenceId::new("room").unwrap();
-        constraints.update(&conference, &script.sources, tables.iter(), |event| {
-            events.push(event);
+        let mut told = Vec::new();
+        constraints.update(&script.sources, tables.iter(), |_, source, _, height| {
+            told.push((source.name.clone(), height));
         });
-        events
-            .into_iter()
-            .map(|event| match event {
-                Event::SenderConstraints {
-                    source, max_height, ..
-                } => (source, max_height),
-                other => panic!("{other:?}"),
-            })
-            .collect()
+        told
     }
 
     #[test]

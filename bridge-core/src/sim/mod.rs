@@ -1,8 +1,10 @@
 //! Simulates a bridge with its participants in virtual time: seeded, without sockets, clock and
 //! threads, so that equal seeds give equal runs.
 //!
-//! The nodes are one engine and any number of scripted peers ([`Peer`]), joined by links that
-//! delay, lose and reorder ([`Link`]). Peers judge what they receive ([`StreamReport`]).
+//! The nodes are one engine for each shard and any number of scripted peers ([`Peer`]), joined by
+//! links that delay, lose and reorder ([`Link`]). Shards tell each other things in no time; a
+//! peer's datagrams come to any of them, as from a kernel that spreads them. Peers judge
+//! what they receive ([`StreamReport`]).
 
 mod check;
 
@@ -22,7 +24,7 @@ mod rig;
 
 mod sender;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -35,8 +37,9 @@ use crate::dtls::Certificate;
 use crate::engine::{Engine, HandshakeRequest, Input, Path};
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::id::{ConferenceId, EndpointAddress, EndpointId, EndpointKey};
-use crate::limits::Limits;
+use crate::id::{ConferenceId, EndpointAddress, EndpointId, EndpointKey, ShardId};
+use crate::limits::{Limits, SPREAD_FROM};
+use crate::packet::Packet;
 use crate::random::Random;
 use crate::srtp::GcmBackend;
 use crate::stats::BridgeStats;
@@ -69,6 +72,10 @@ pub struct Settings {
     /// Real DTLS handshakes, whose bytes differ from run to run; `None` is scripted ones. Peers
     /// must do the same.
     pub dtls: Option<RealHandshake>,
+    /// How many shards there are, 1 to 64.
+    pub shards: u8,
+    /// See [`EngineConfig::spread_from`].
+    pub spread_from: usize,
 }
 
 impl Settings {
@@ -82,6 +89,8 @@ impl Settings {
             trust_no_estimate: false,
             gcm: GcmBackend::default(),
             dtls: None,
+            shards: 1,
+            spread_from: SPREAD_FROM,
         }
     }
 }
@@ -90,8 +99,9 @@ impl Settings {
 #[derive(Debug)]
 pub struct Simulation {
     now: Time,
-    engine: Engine,
-    recorder: Recorder,
+    shards: Vec<Shard>,
+    /// The first shard of each conference.
+    homes: BTreeMap<ConferenceId, usize>,
     network: Network,
     random: Random,
     peers: Vec<Node>,
@@ -107,6 +117,13 @@ pub struct Simulation {
     strangers: BTreeMap<SocketAddr, (u64, u64)>,
     tapped: Option<(NodeId, Vec<Vec<u8>>)>,
     bridge_address: SocketAddr,
+}
+
+/// An engine and what it puts out.
+#[derive(Debug)]
+struct Shard {
+    engine: Engine,
+    recorder: Recorder,
 }
 
 /// A peer with its links.
@@ -153,10 +170,23 @@ impl Simulation {
         config.initial_max_height = settings.initial_max_height;
         config.trust_no_estimate = settings.trust_no_estimate;
         config.gcm = settings.gcm;
+        config.spread_from = settings.spread_from;
+        config.shards = settings.shards;
+        let shards = (0..settings.shards).map(|shard| {
+            let mut config = config.clone();
+            config.shard = ShardId(shard);
+            // The others' seeds are told apart here: peers are to be the same for any number.
+            let [first, ..] = &mut config.seed;
+            *first ^= shard;
+            Shard {
+                engine: Engine::new(config),
+                recorder: Recorder::new(),
+            }
+        });
         Self {
             now: Time::ZERO,
-            engine: Engine::new(config),
-            recorder: Recorder::new(),
+            shards: shards.collect(),
+            homes: BTreeMap::new(),
             network: Network::new(fresh()),
             peers: Vec::new(),
             handshakers: BTreeMap::new(),
@@ -190,15 +220,42 @@ impl Simulation {
     /// # Errors
     /// What the command may end in.
     pub fn request(&mut self, command: Command) -> Result<Reply> {
+        let home = match command.conference() {
+            Some(conference) => {
+                let next = self.homes.len() % self.shards.len().max(1);
+                *self.homes.entry(conference.clone()).or_insert(next)
+            }
+            None => 0,
+        };
+        self.request_of(home, command)
+    }
+
+    /// Asks one shard for something, now.
+    fn request_of(&mut self, shard: usize, command: Command) -> Result<Reply> {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
-        self.engine.handle(
-            self.now,
-            Input::Command(ticket, command),
-            &mut self.recorder,
-        );
+        let now = self.now;
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.handle(now, Input::Command(ticket, command));
+        }
         self.pass();
         self.replies.remove(&ticket).unwrap_or(Err(Error::Stopped))
+    }
+
+    /// On which shard a participant is, by its number; `None` while it is not there.
+    #[must_use]
+    pub fn shard_of(&self, node: NodeId) -> Option<usize> {
+        let endpoint = &self.peer(node).endpoint;
+        self.shards
+            .iter()
+            .position(|shard| shard.engine.has(endpoint))
+    }
+
+    /// Lets each shard take so many messages of another in a pass.
+    pub fn set_ring(&mut self, messages: usize) {
+        for shard in &mut self.shards {
+            shard.recorder.messages_max = messages;
+        }
     }
 
     /// Makes a conference.
@@ -339,15 +396,20 @@ impl Simulation {
     /// # Errors
     /// None in practice.
     pub fn stats(&mut self) -> Result<BridgeStats> {
-        match self.request(Command::Stats)? {
-            Reply::Stats(stats) => Ok(*stats),
-            _ => Err(Error::Stopped),
+        let mut sum = BridgeStats::default();
+        for shard in 0..self.shards.len() {
+            match self.request_of(shard, Command::Stats)? {
+                Reply::Stats(stats) => sum.add(&stats),
+                _ => return Err(Error::Stopped),
+            }
         }
+        Ok(sum)
     }
 
     /// Packets that the bridge ever made; it grows no more in the steady state.
     pub fn packets_made(&mut self) -> u64 {
-        self.engine.pool().made()
+        let shards = self.shards.iter_mut();
+        shards.map(|shard| shard.engine.pool().made()).sum()
     }
 
     /// A hash of everything that the bridge has sent and told so far, with its times.
@@ -399,7 +461,8 @@ impl Simulation {
     /// Whether nothing is due ever, and nothing is on its way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.engine.wakeup().is_none() && self.network.next().is_none()
+        let mut engines = self.shards.iter().map(|shard| &shard.engine);
+        engines.all(|engine| engine.wakeup().is_none()) && self.network.next().is_none()
     }
 
     /// Lets a datagram of a stranger's making arrive at the bridge, now.
@@ -408,12 +471,8 @@ impl Simulation {
             remote: from,
             local: None,
         };
-        let packet = crate::packet::Packet::copy_of(bytes);
-        self.engine.handle(
-            self.now,
-            Input::Datagram { path, packet },
-            &mut self.recorder,
-        );
+        let packet = Packet::copy_of(bytes);
+        self.receive(path, packet);
         self.pass();
     }
 
@@ -430,10 +489,23 @@ impl Simulation {
     fn next_time(&self) -> Option<Time> {
         let peers = self.peers.iter().filter_map(|node| node.peer.deadline());
         let handshakes = self.handshakers.values().filter_map(Handshaker::deadline);
-        let others = [self.network.next(), self.engine.wakeup()]
-            .into_iter()
-            .flatten();
+        let engines = self.shards.iter().filter_map(|shard| shard.engine.wakeup());
+        let others = self.network.next().into_iter().chain(engines);
         peers.chain(handshakes).chain(others).min()
+    }
+
+    /// Gives a datagram to a shard that depends on where it is from, and need not be the right
+    /// one.
+    fn receive(&mut self, path: Path, packet: Packet) {
+        let host = match path.remote.ip() {
+            IpAddr::V4(host) => u32::from(host),
+            IpAddr::V6(_) => 0,
+        };
+        let count = self.shards.len().max(1);
+        let at = usize::try_from(host).unwrap_or(0) % count;
+        if let Some(shard) = self.shards.get_mut(at) {
+            shard.handle(self.now, Input::Datagram { path, packet });
+        }
     }
 
     /// Does everything that is due now.
@@ -444,11 +516,7 @@ impl Simulation {
                 node.peer
                     .handle_datagram(now, delivery.path, delivery.packet);
             } else {
-                let input = Input::Datagram {
-                    path: delivery.path,
-                    packet: delivery.packet,
-                };
-                self.engine.handle(now, input, &mut self.recorder);
+                self.receive(delivery.path, delivery.packet);
             }
         }
         for handshaker in self.handshakers.values_mut() {
@@ -463,50 +531,75 @@ impl Simulation {
         self.send_of_peers();
     }
 
-    /// Ends the engine's pass, and moves what it put out.
+    /// Ends the pass, and moves what the engines put out.
     fn pass(&mut self) {
-        self.engine.flush(self.now, &mut self.recorder);
-        while self.move_handshakes() {
-            self.engine.flush(self.now, &mut self.recorder);
-        }
-        for (path, bytes) in self.recorder.datagrams() {
-            (self.now.as_nanos(), path.remote, bytes).hash(&mut self.trace);
-            let to = self.by_address.get(&path.remote).copied();
-            let Some((to, node)) = to.and_then(|to| Some((to, self.peers.get_mut(to.0)?))) else {
-                let (all, media) = self.strangers.entry(path.remote).or_default();
-                *all += 1;
-                *media += u64::from(bytes.first().is_some_and(|first| *first >= 128));
-                continue;
-            };
-            let back = Path {
-                remote: self.bridge_address,
-                local: None,
-            };
-            self.network.send(self.now, &mut node.down, to, back, bytes);
-        }
-        self.recorder.clear_datagrams();
-        for event in self.recorder.events.drain(..) {
-            format!("{event:?}").hash(&mut self.trace);
-            for node in &mut self.peers {
-                node.peer.learn(&event);
+        let now = self.now;
+        loop {
+            for shard in &mut self.shards {
+                shard.engine.flush(now, &mut shard.recorder);
             }
-            self.events.push((self.now, event));
+            let has_news = self.move_handshakes();
+            if !self.move_messages() && !has_news {
+                break;
+            }
         }
-        self.replies.extend(self.recorder.replies.drain(..));
+        for shard in &mut self.shards {
+            for (path, bytes) in shard.recorder.datagrams() {
+                (now.as_nanos(), path.remote, bytes).hash(&mut self.trace);
+                let to = self.by_address.get(&path.remote).copied();
+                let to = to.and_then(|to| Some((to, self.peers.get_mut(to.0)?)));
+                let Some((to, node)) = to else {
+                    let (all, media) = self.strangers.entry(path.remote).or_default();
+                    *all += 1;
+                    *media += u64::from(bytes.first().is_some_and(|first| *first >= 128));
+                    continue;
+                };
+                let back = Path {
+                    remote: self.bridge_address,
+                    local: None,
+                };
+                self.network.send(now, &mut node.down, to, back, bytes);
+            }
+            shard.recorder.clear_datagrams();
+            for event in shard.recorder.events.drain(..) {
+                format!("{event:?}").hash(&mut self.trace);
+                for node in &mut self.peers {
+                    node.peer.learn(&event);
+                }
+                self.events.push((now, event));
+            }
+            self.replies.extend(shard.recorder.replies.drain(..));
+        }
+    }
+
+    /// Brings shards what others have for them; `true` if there was something.
+    fn move_messages(&mut self) -> bool {
+        let mut any = false;
+        for from in 0..self.shards.len() {
+            let sent = self.shards.get_mut(from);
+            let sent = sent.map(|shard| core::mem::take(&mut shard.recorder.messages));
+            for (to, message) in sent.unwrap_or_default() {
+                any = true;
+                if let Some(shard) = self.shards.get_mut(usize::from(to.0)) {
+                    shard.handle(self.now, Input::Shard(message));
+                }
+            }
+        }
+        any
     }
 
     /// Lets the bridge ends of handshakes answer; `true` if there was something.
     fn move_handshakes(&mut self) -> bool {
-        for (key, request) in core::mem::take(&mut self.recorder.handshakes) {
-            let Some(address) = self.engine.address_of(key) else {
+        let recorders = self.shards.iter_mut().map(|shard| &mut shard.recorder);
+        let asked = recorders.flat_map(|recorder| recorder.handshakes.drain(..));
+        for (key, request) in asked.collect::<Vec<_>>() {
+            let shard = self.shards.get(usize::from(key.0.shard().0));
+            let Some(address) = shard.and_then(|shard| shard.engine.address_of(key)) else {
                 self.end_handshake(key, request);
                 continue;
             };
-            let Some(node) = self
-                .peers
-                .iter()
-                .find(|node| node.peer.endpoint == *address)
-            else {
+            let mut nodes = self.peers.iter();
+            let Some(node) = nodes.find(|node| node.peer.endpoint == *address) else {
                 continue;
             };
             let handshaker = match self.handshakers.entry(key) {
@@ -523,10 +616,12 @@ impl Simulation {
         }
         let mut any = false;
         for (key, handshaker) in &mut self.handshakers {
+            let at = usize::from(key.0.shard().0);
             while let Some(event) = handshaker.poll() {
                 any = true;
-                let input = Input::Handshake(*key, event);
-                self.engine.handle(self.now, input, &mut self.recorder);
+                if let Some(shard) = self.shards.get_mut(at) {
+                    shard.handle(self.now, Input::Handshake(*key, event));
+                }
             }
         }
         any
@@ -536,9 +631,9 @@ impl Simulation {
     fn end_handshake(&mut self, key: EndpointKey, request: HandshakeRequest) {
         if let Some(mut handshaker) = self.handshakers.remove(&key) {
             handshaker.handle(self.now, request);
-            while let Some(event) = handshaker.poll() {
-                let input = Input::Handshake(key, event);
-                self.engine.handle(self.now, input, &mut self.recorder);
+            let mut shard = self.shards.get_mut(usize::from(key.0.shard().0));
+            while let (Some(event), Some(shard)) = (handshaker.poll(), shard.as_deref_mut()) {
+                shard.handle(self.now, Input::Handshake(key, event));
             }
         }
     }
@@ -563,5 +658,11 @@ impl Simulation {
                 }
             }
         }
+    }
+}
+
+impl Shard {
+    fn handle(&mut self, now: Time, input: Input) {
+        self.engine.handle(now, input, &mut self.recorder);
     }
 }

@@ -5,6 +5,7 @@ use crate::engine::{HandshakeRequest, Outbox, Path, Run, ShardMessage};
 use crate::error::Result;
 use crate::event::Event;
 use crate::id::{EndpointKey, ShardId};
+use crate::limits::HANDOFF_MAX;
 
 /// Bytes that a recorder holds at once.
 const ARENA_BYTES: usize = 4 << 20;
@@ -23,6 +24,8 @@ pub struct Recorder {
     pub handshakes: Vec<(EndpointKey, HandshakeRequest)>,
     /// Messages to other shards.
     pub messages: Vec<(ShardId, ShardMessage)>,
+    /// How many of these it takes until they are taken out.
+    pub messages_max: usize,
 }
 
 impl Recorder {
@@ -37,6 +40,7 @@ impl Recorder {
             replies: Vec::new(),
             handshakes: Vec::new(),
             messages: Vec::new(),
+            messages_max: HANDOFF_MAX,
         }
     }
 
@@ -98,9 +102,12 @@ impl Outbox for Recorder {
         self.handshakes.push((endpoint, request));
     }
 
-    fn shard(&mut self, to: ShardId, message: ShardMessage) -> bool {
+    fn shard(&mut self, to: ShardId, message: ShardMessage) -> Option<ShardMessage> {
+        if self.messages.len() >= self.messages_max {
+            return Some(message);
+        }
         self.messages.push((to, message));
-        true
+        None
     }
 
     fn event(&mut self, event: Event) {

@@ -7,7 +7,7 @@ use super::media::{Camera, Vp8Encoder, Vp8Encoding};
 use super::net::{Link, NodeId};
 use super::peer::PeerOptions;
 use super::sender::{TRANSPORT_SEQUENCE_ID, VP8};
-use super::{Settings, Simulation};
+use super::{Settings, Shard, Simulation};
 use crate::command::Command;
 use crate::description::ReceiverConstraints;
 use crate::engine::{Input, Path};
@@ -157,8 +157,9 @@ impl Rig {
             let room = bytes.get_mut(header_length..).unwrap_or_default();
             let plain = header_length + frame.write_packet(part, room);
             let peer = self.sim.peer_mut(self.sender);
-            if let Some(length) = peer.seal(self.sequence, &mut bytes, plain, header_length) {
-                let mut packet = self.sim.engine.pool().take();
+            let sealed = peer.seal(self.sequence, &mut bytes, plain, header_length);
+            if let (Some(length), [shard, ..]) = (sealed, self.sim.shards.as_mut_slice()) {
+                let mut packet = shard.engine.pool().take();
                 packet.fill(bytes.get(..length).unwrap_or_default());
                 self.waiting.push(packet);
             }
@@ -172,12 +173,10 @@ impl Rig {
             remote: self.sim.host(self.sender),
             local: None,
         };
-        let Simulation {
-            engine,
-            recorder,
-            now,
-            ..
-        } = &mut self.sim;
+        let Simulation { shards, now, .. } = &mut self.sim;
+        let [Shard { engine, recorder }] = shards.as_mut_slice() else {
+            return 0;
+        };
         for packet in self.waiting.drain(..) {
             engine.handle(*now, Input::Datagram { path, packet }, recorder);
         }

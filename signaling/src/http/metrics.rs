@@ -76,7 +76,7 @@ fn gauges(stats: &BridgeStats) -> [Family; 4] {
     ]
 }
 
-fn counters(stats: &BridgeStats) -> [Family; 18] {
+fn counters(stats: &BridgeStats) -> [Family; 19] {
     [
         ("jitsi_jvb_conferences_created", stats.conferences_created),
         ("jitsi_jvb_endpoints", stats.endpoints_created),
@@ -103,6 +103,7 @@ fn counters(stats: &BridgeStats) -> [Family; 18] {
             stats.keyframe_requests_sent,
         ),
         ("trestle_packets_handed_over", stats.packets_handed_over),
+        ("trestle_packets_fanned_out", stats.packets_fanned_out),
         ("trestle_calls_receive", stats.calls_receive),
         ("trestle_calls_send", stats.calls_send),
     ]
