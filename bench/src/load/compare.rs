@@ -89,12 +89,17 @@ impl Comparison {
             let ratio = ratio(least(&self.first, name), least(&self.second, name));
             ((*name).to_owned(), json!(ratio))
         });
+        let medians = FIGURES.iter().map(|(name, _)| {
+            let ratio = ratio(median(&self.first, name), median(&self.second, name));
+            ((*name).to_owned(), json!(ratio))
+        });
         let runs = |runs: &[Report]| runs.iter().map(|it| it.json.clone()).collect::<Vec<_>>();
         json!({
             "turns": float(self.first.len()),
             "first": minima(&self.first),
             "second": minima(&self.second),
             "ratio": Value::Object(ratios.collect()),
+            "ratio_of_medians": Value::Object(medians.collect()),
             "runs_first": runs(&self.first),
             "runs_second": runs(&self.second),
         })
@@ -104,6 +109,15 @@ impl Comparison {
 fn least(runs: &[Report], name: &str) -> Option<f64> {
     let figures = runs.iter().filter_map(|report| report.figure(name));
     figures.reduce(f64::min)
+}
+
+fn median(runs: &[Report], name: &str) -> Option<f64> {
+    let mut figures: Vec<f64> = runs
+        .iter()
+        .filter_map(|report| report.figure(name))
+        .collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
 }
 
 fn ratio(one: Option<f64>, two: Option<f64>) -> Option<f64> {

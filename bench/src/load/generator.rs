@@ -28,6 +28,7 @@ const TEND_INTERVAL: Duration = Duration::from_millis(5);
 /// What the media thread is told to do.
 #[derive(Debug)]
 enum Order {
+    Place(usize, Sender<Option<SocketAddrV4>>),
     Open(usize, Box<Opening>),
     Datagram(usize, Vec<u8>),
     Keys(usize, Box<KeyingMaterial>),
@@ -62,6 +63,13 @@ pub(crate) struct Look {
 }
 
 impl Orders {
+    /// The address from which a leg will send.
+    pub(crate) fn place(&self, leg: usize) -> Option<SocketAddrV4> {
+        let (answer, answers) = channel();
+        self.give(Order::Place(leg, answer));
+        answers.recv().ok().flatten()
+    }
+
     pub(crate) fn open(&self, leg: usize, opening: Opening) {
         self.give(Order::Open(leg, Box::new(opening)));
     }
@@ -112,6 +120,7 @@ pub(crate) struct Generator {
     clock: Clock,
     orders: Receiver<Order>,
     sockets: Vec<Socket>,
+    host: Ipv4Addr,
     /// One socket plays all, each leg on an address of its own.
     is_shared: bool,
     legs: Vec<Option<Leg>>,
@@ -130,18 +139,20 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// Starts the thread. `is_local` says that the server is on this machine's loopback.
+    /// Starts the thread. `host` is this machine's address on the way to the server: on the
+    /// loopback interface one socket plays all, unless the options say otherwise.
     pub(crate) fn start(
         options: &Options,
         plan: &Plan,
-        is_local: bool,
+        host: Ipv4Addr,
     ) -> Result<(Orders, JoinHandle<()>), Failure> {
         let (orders, receiver) = channel();
         let per_second = plan.packets_per_second / f64::from(options.burst.max(1));
         let interval = (per_second > 0.0).then(|| Duration::from_secs_f64(1.0 / per_second));
         let (profile, sizes) = (options.profile.srtp(), sizes(options));
         // Made where it runs: what batches need may not change threads.
-        let run = move || Self::new(receiver, is_local, profile, sizes, interval).run();
+        let is_shared = host.is_loopback() && !options.ports;
+        let run = move || Self::new(receiver, (host, is_shared), profile, sizes, interval).run();
         let thread = thread::Builder::new()
             .name("media".to_owned())
             .spawn(run)
@@ -151,7 +162,7 @@ impl Generator {
 
     fn new(
         orders: Receiver<Order>,
-        is_shared: bool,
+        (host, is_shared): (Ipv4Addr, bool),
         profile: SrtpProfile,
         sizes: Vec<usize>,
         interval: Option<Duration>,
@@ -161,6 +172,7 @@ impl Generator {
             clock,
             orders,
             sockets: Vec::new(),
+            host,
             is_shared,
             legs: Vec::new(),
             profile,
@@ -207,6 +219,11 @@ impl Generator {
 
     fn obey(&mut self, order: Order) {
         match order {
+            Order::Place(at, answer) => {
+                let place = self.place(at);
+                // Whoever asked waits.
+                answer.send(place).unwrap_or_default();
+            }
             Order::Open(at, opening) => self.open(at, *opening),
             Order::Datagram(at, bytes) => {
                 let leg = self.legs.get(at).and_then(Option::as_ref);
@@ -238,19 +255,26 @@ impl Generator {
         }
     }
 
+    fn place(&mut self, at: usize) -> Option<SocketAddrV4> {
+        let number = if self.is_shared { 0 } else { at };
+        while self.sockets.len() <= number {
+            let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+            self.sockets.push(Socket::bind(any).ok()?);
+        }
+        let port = self.sockets.get(number)?.port();
+        let ip = if self.is_shared {
+            own_address(at)
+        } else {
+            self.host
+        };
+        Some(SocketAddrV4::new(ip, port))
+    }
+
     fn open(&mut self, at: usize, opening: Opening) {
         if self.legs.len() <= at {
             self.legs.resize_with(at + 1, || None);
         }
-        let wanted = if self.is_shared { 1 } else { at + 1 };
-        while self.sockets.len() < wanted {
-            let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-            match Socket::bind(any) {
-                Ok(socket) => self.sockets.push(socket),
-                // The leg's path never stands then, and the join says so.
-                Err(_) => return,
-            }
-        }
+        // Elsewhere the system knows which of this machine's addresses leads there.
         let from = if self.is_shared {
             own_address(at)
         } else {

@@ -53,9 +53,15 @@ impl Url {
         })
     }
 
-    /// Whether it names this machine by a loopback address.
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.authority.starts_with("127.") || self.authority.starts_with("localhost:")
+    /// The address that `place` means here: a path of this server's, or a whole one.
+    pub(crate) fn join(&self, place: &str) -> Option<Self> {
+        if place.starts_with('/') {
+            let authority = self.authority.clone();
+            let path = place.to_owned();
+            Some(Self { authority, path })
+        } else {
+            Self::parse(place).ok()
+        }
     }
 }
 
@@ -127,7 +133,8 @@ fn read(text: &str) -> Option<Answer> {
     })
 }
 
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+/// A field of an answer's head.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut fields = head.lines().filter_map(|line| line.split_once(':'));
     let found = fields.find(|(it, _)| it.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.trim())
@@ -158,7 +165,9 @@ mod tests {
             (url.authority.as_str(), url.path.as_str()),
             ("localhost:8088", "/janus")
         );
-        assert!(url.is_loopback());
+        assert_eq!(url.join("/x").unwrap().path, "/x");
+        assert_eq!(url.join("http://h:1/y").unwrap().authority, "h:1");
+        assert_eq!(url.join("y"), None);
         assert_eq!(Url::parse("http://h").unwrap().authority, "h:80");
         assert!(Url::parse("https://h").is_err());
     }

@@ -58,6 +58,7 @@ pub(crate) struct Local {
     pub(crate) ufrag: String,
     pub(crate) password: String,
     pub(crate) ssrc: u32,
+    pub(crate) address: SocketAddrV4,
 }
 
 /// What a leg counted besides its streams.

@@ -86,6 +86,10 @@ pub struct Options {
     /// Seconds between the last join and the measurement
     #[arg(long, default_value_t = 2)]
     pub warm_up: u32,
+    /// Play each client on a port of its own instead of a loopback address of its own, as it is
+    /// done for servers on other machines
+    #[arg(long)]
+    pub ports: bool,
     /// One of so many receivers decrypts all that it gets
     #[arg(long, default_value_t = 16)]
     pub sample: usize,
@@ -107,7 +111,9 @@ const EXAMPLES: &str = "Examples:
   load --scenario share --receivers 200 --rate 40000 --json
   load --scenario rooms --rooms 1 --members 10 --server-cores 0 --cores 1
   load --compare \"ceiling --mode gso\" --runs 5            trestle and the yardstick in turns
-  load --target http://127.0.0.1:8080 --pid 4711           a bridge that runs already";
+  load --target http://127.0.0.1:8080 --pid 4711           a bridge that runs already
+  load --via whip --target \"http://127.0.0.1:8889/{stream}/{action}\" --pid 4711
+  load --via janus --target http://127.0.0.1:8088/janus --ports --pid 4711";
 
 /// Who sends to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -129,8 +135,14 @@ pub enum Scenario {
 pub enum Via {
     /// colibri2 over HTTP: trestle, Jitsi's bridge.
     Colibri,
+    /// XMPP over WebSocket, as web clients do: trestle.
+    Xmpp,
     /// One HTTP call with an offer: the yardstick.
     SdpHttp,
+    /// WHIP and WHEP: a transport for each stream.
+    Whip,
+    /// Janus's VideoRoom over HTTP: a transport to send, one to receive.
+    Janus,
 }
 
 /// Protection of media.

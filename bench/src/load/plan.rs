@@ -1,5 +1,7 @@
 //! Turns a scenario into participants: who is where, who sends, who gets what.
 
+use std::collections::BTreeMap;
+
 use super::options::{Options, Scenario};
 
 /// One participant.
@@ -13,6 +15,19 @@ pub(crate) struct Member {
     pub(crate) receives: Vec<usize>,
     /// How many of them at a time, when not all.
     pub(crate) last_n: Option<usize>,
+    /// Whether it decrypts all that it gets.
+    pub(crate) is_sampled: bool,
+}
+
+/// What one transport carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transports {
+    /// All that a member sends and receives.
+    One,
+    /// What it sends, or what it receives.
+    Two,
+    /// One stream.
+    EachStream,
 }
 
 /// All participants, and what they do together.
@@ -38,6 +53,8 @@ impl Plan {
             let first = plan.members.len();
             plan.storm = (first..first + options.members).map(idle).collect();
         }
+        plan.members = split(plan.members, super::via::transports(options.via));
+        sample(&mut plan.members, options.sample.max(1));
         let senders = plan.members.iter().filter(|member| member.sends).count();
         let fan_out = float(plan.flows) / float(senders.max(1));
         plan.packets_per_second =
@@ -53,6 +70,7 @@ fn share(receivers: usize) -> Plan {
         sends: id == 0,
         receives: if id == 0 { Vec::new() } else { vec![0] },
         last_n: None,
+        is_sampled: false,
     });
     Plan {
         members: members.collect(),
@@ -72,6 +90,7 @@ fn rooms(rooms: usize, members: usize, last_n: Option<usize>) -> Plan {
             sends: true,
             receives: ids.clone().filter(|other| *other != id).collect(),
             last_n,
+            is_sampled: false,
         }));
     }
     let others = members.saturating_sub(1);
@@ -83,6 +102,57 @@ fn rooms(rooms: usize, members: usize, last_n: Option<usize>) -> Plan {
     }
 }
 
+/// Makes a member of each transport. Those that send come first, with new ids that the others name.
+fn split(members: Vec<Member>, transports: Transports) -> Vec<Member> {
+    if transports == Transports::One {
+        return members;
+    }
+    let mut names = BTreeMap::new();
+    let mut all: Vec<Member> = Vec::new();
+    for member in members.iter().filter(|member| member.sends) {
+        names.insert(member.id, all.len());
+        all.push(Member {
+            id: all.len(),
+            receives: Vec::new(),
+            ..member.clone()
+        });
+    }
+    for member in &members {
+        let wanted = member
+            .receives
+            .iter()
+            .take(member.last_n.unwrap_or(usize::MAX));
+        let streams: Vec<usize> = wanted.filter_map(|id| names.get(id).copied()).collect();
+        let size = if transports == Transports::Two {
+            streams.len()
+        } else {
+            1
+        };
+        for receives in streams.chunks(size.max(1)) {
+            all.push(Member {
+                id: all.len(),
+                room: member.room,
+                sends: false,
+                receives: receives.to_vec(),
+                last_n: None,
+                is_sampled: false,
+            });
+        }
+    }
+    all
+}
+
+/// Chooses one of so many receivers, and one at least, from their middle: servers send to some
+/// first and to others last.
+fn sample(members: &mut [Member], one_of: usize) {
+    let receivers = members.iter().filter(|it| !it.receives.is_empty()).count();
+    let first = one_of.min(receivers) / 2;
+    let receivers = members.iter_mut().filter(|it| !it.receives.is_empty());
+    for (place, member) in receivers.enumerate() {
+        member.is_sampled = place % one_of == first;
+    }
+}
+
 /// Somebody in a room where nobody sends.
 fn idle(id: usize) -> Member {
     Member {
@@ -91,6 +161,7 @@ fn idle(id: usize) -> Member {
         sends: false,
         receives: Vec::new(),
         last_n: None,
+        is_sampled: false,
     }
 }
 
@@ -124,6 +195,43 @@ mod tests {
         let big = plan("--scenario bigroom --members 50 --last-n 10 --rate 5000");
         assert_eq!(big.flows, 500);
         assert!((big.packets_per_second - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn members_may_need_several_transports() {
+        let words = "--scenario rooms --rooms 2 --members 3 --rate 1200";
+        let two = plan(&format!("{words} --via janus"));
+        assert_eq!((two.members.len(), two.flows), (12, 12));
+        assert_eq!(two.members[6].receives, [1, 2]);
+        assert_eq!(two.members[9].receives, [4, 5]);
+        let each = plan(&format!("{words} --via whip"));
+        assert_eq!((each.members.len(), each.flows), (18, 12));
+        assert!(
+            each.members[..6]
+                .iter()
+                .all(|it| it.sends && it.receives.is_empty())
+        );
+        assert!(
+            each.members[6..]
+                .iter()
+                .all(|it| !it.sends && it.receives.len() == 1)
+        );
+        assert!((each.packets_per_second - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn somebody_is_always_sampled() {
+        let sampled = |words: &str| {
+            let members = plan(words).members.into_iter();
+            members
+                .filter(|it| it.is_sampled)
+                .map(|it| it.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sampled("--receivers 50"), [9, 25, 41]);
+        assert_eq!(sampled("--receivers 1"), [1]);
+        assert_eq!(sampled("--receivers 3 --sample 1"), [1, 2, 3]);
+        assert_eq!(sampled("--receivers 3 --via whip"), [2]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Runs a load from the first join to the report.
 
-use core::net::SocketAddrV4;
+use core::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
+use std::net::UdpSocket;
 use std::sync::Arc;
 
 use bridge_core::Time;
@@ -16,11 +17,11 @@ use super::histogram::Histogram;
 use super::http::Url;
 use super::leg::{Local, Opening};
 use super::options::{Options, Scenario};
-use super::plan::{Member, Plan};
+use super::plan::{Member, Plan, Transports};
 use super::process::Usage;
 use super::report::{Measured, Report, Second, Storm};
 use super::server::{Server, count_calls, pin};
-use super::via::{Ask, Joining};
+use super::via::{Ask, Joining, transports};
 use super::{Failure, failure};
 use crate::clock::Clock;
 
@@ -53,11 +54,10 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     let plan = Plan::new(options);
     let server = Server::of(options)?;
     let idle = server.usage()?;
-    let url = Url::parse(&server.url)?;
-    let is_local = url.is_loopback();
-    let (orders, media) = Generator::start(options, &plan, is_local)?;
+    let host = host(&server.url)?;
+    let (orders, media) = Generator::start(options, &plan, host)?;
     let session = Session {
-        joining: Joining::new(options.via, url),
+        joining: Joining::new(options.via, &server.url)?,
         identity: Identity::new(options.profile.srtp())?,
         orders: orders.clone(),
         clock: Clock::start(),
@@ -203,12 +203,26 @@ async fn wait_for_flows(session: &Session, plan: &Plan) -> Result<(), Failure> {
 
 type Joins = (Histogram, Vec<Association>);
 
-/// Lets all join, the first of each room before the others.
+/// Lets all join, those that send before the others where each transport is a member of its own.
 async fn join_all(session: &Arc<Session>, members: &[Member]) -> Result<Joins, Failure> {
+    let first = match transports(session.options.via) {
+        Transports::One => members.len(),
+        Transports::Two | Transports::EachStream => members.iter().filter(|it| it.sends).count(),
+    };
+    let (first, others) = members.split_at_checked(first).unwrap_or((members, &[]));
+    let mut all: Joins = (Histogram::default(), Vec::new());
+    join_some(session, first, &mut all).await?;
+    join_some(session, others, &mut all).await?;
+    Ok(all)
+}
+
+async fn join_some(
+    session: &Arc<Session>,
+    members: &[Member],
+    (times, held): &mut Joins,
+) -> Result<(), Failure> {
     let places = Arc::new(Semaphore::new(JOINS_AT_ONCE));
     let mut joins = JoinSet::new();
-    let (mut times, mut held) = (Histogram::default(), Vec::new());
-    let mut done = 0;
     for member in members {
         let (session, places, member) = (session.clone(), places.clone(), member.clone());
         joins.spawn(async move {
@@ -220,15 +234,11 @@ async fn join_all(session: &Arc<Session>, members: &[Member]) -> Result<Joins, F
         let (took, association) = joined.map_err(|error| failure("a join", error))??;
         times.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         held.push(association);
-        done += 1;
-        if done % 50 == 0 {
-            say(
-                &session.options,
-                &format!("{done} of {} joined", members.len()),
-            );
+        if held.len() % 50 == 0 {
+            say(&session.options, &format!("{} joined", held.len()));
         }
     }
-    Ok((times, held))
+    Ok(())
 }
 
 /// Joins at an even pace, whether those before are in or not; gives how long each took.
@@ -253,7 +263,9 @@ impl Session {
     /// Joins one member: signaling, a path, keys. Gives how long it took.
     async fn join(&self, member: &Member) -> Result<(Duration, Association), Failure> {
         let started = self.clock.now();
-        let local = local(member.id);
+        let address = self.orders.place(member.id);
+        let address = address.ok_or_else(|| Failure("no socket for a client".to_owned()))?;
+        let local = local(member.id, address);
         let (identity, id) = (&self.identity, member.id);
         let ask = Ask {
             member,
@@ -270,7 +282,7 @@ impl Session {
             Opening {
                 local,
                 remote,
-                is_sampled: id % self.options.sample.max(1) == 1 % self.options.sample.max(1),
+                is_sampled: member.is_sampled,
                 sends: member.sends,
                 stands,
                 datagrams,
@@ -289,13 +301,27 @@ impl Session {
     }
 }
 
+/// This machine's address on the way to a server.
+fn host(url: &str) -> Result<Ipv4Addr, Failure> {
+    let wrong = |error| failure(url, error);
+    let authority = Url::parse(url)?.authority;
+    // Nothing is sent: the system only looks for the way.
+    let socket = UdpSocket::bind("0.0.0.0:0").map_err(wrong)?;
+    socket.connect(authority).map_err(wrong)?;
+    match socket.local_addr().map_err(wrong)?.ip() {
+        IpAddr::V4(ip) => Ok(ip),
+        IpAddr::V6(_) => Err(Failure("only IPv4 is spoken".to_owned())),
+    }
+}
+
 /// Our end of a member's transport: names that nobody else in this run has.
-fn local(id: usize) -> Local {
+fn local(id: usize, address: SocketAddrV4) -> Local {
     let number = u32::try_from(id).unwrap_or(0);
     Local {
         ufrag: format!("ld{id:06}"),
         password: format!("load0generator0password{id:08}"),
         ssrc: 0x1000_0000 + number.wrapping_mul(0x9e37) % 0x0fff_ffff,
+        address,
     }
 }
 

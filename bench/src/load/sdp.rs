@@ -40,18 +40,43 @@ pub(crate) fn offer(local: &Local, identity: &Identity, sends: bool, receives: u
     text
 }
 
+/// An answer to an offer whose video sections are named: all of them receive.
+pub(crate) fn answer(local: &Local, identity: &Identity, offered: &str) -> String {
+    let mids: Vec<_> = lines(offered, "a=mid:").collect();
+    let numbers = numbers(offered);
+    let mut text = format!(
+        "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n",
+        local.ssrc,
+        mids.join(" ")
+    );
+    for mid in mids {
+        let section = section(local, identity, mid, "recvonly");
+        let section = section.replace("a=setup:actpass", "a=setup:active");
+        let section = section
+            .replace(&format!(" {} ", OFFERED.vp8), &format!(" {} ", numbers.vp8))
+            .replace(&format!(":{} ", OFFERED.vp8), &format!(":{} ", numbers.vp8));
+        text.push_str(&section);
+    }
+    text
+}
+
 fn section(local: &Local, identity: &Identity, mid: &str, direction: &str) -> String {
     let (vp8, rtx) = (OFFERED.vp8, OFFERED.rtx.unwrap_or(97));
     let cc = OFFERED.transport_cc.unwrap_or(5);
     format!(
         "m=video 9 UDP/TLS/RTP/SAVPF {vp8} {rtx}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n\
-         a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=ice-options:trickle\r\n\
+         a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n\
          a=fingerprint:sha-256 {}\r\na=setup:actpass\r\na=mid:{mid}\r\n\
          a=extmap:{cc} {TRANSPORT_CC}\r\na={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n\
          a=rtpmap:{vp8} VP8/90000\r\na=rtcp-fb:{vp8} transport-cc\r\na=rtcp-fb:{vp8} ccm fir\r\n\
          a=rtcp-fb:{vp8} nack\r\na=rtcp-fb:{vp8} nack pli\r\na=rtpmap:{rtx} rtx/90000\r\n\
-         a=fmtp:{rtx} apt={vp8}\r\n",
-        local.ufrag, local.password, identity.fingerprint
+         a=fmtp:{rtx} apt={vp8}\r\n\
+         a=candidate:1 1 udp 2130706431 {} {} typ host\r\na=end-of-candidates\r\n",
+        local.ufrag,
+        local.password,
+        identity.fingerprint,
+        local.address.ip(),
+        local.address.port()
     )
 }
 
@@ -131,6 +156,7 @@ mod tests {
             ufrag: "ours".to_owned(),
             password: "secret".to_owned(),
             ssrc: 7,
+            address: "127.64.0.1:9".parse().unwrap(),
         }
     }
 
@@ -148,6 +174,14 @@ mod tests {
         let read = remote(&offered).unwrap();
         assert!(!read.controlling && read.dtls_client);
         assert_eq!(read.numbers, OFFERED);
+        let answer = answer(
+            &local(),
+            &identity,
+            &text.replace("a=rtpmap:96", "a=rtpmap:98"),
+        );
+        assert_eq!(lines(&answer, "a=recvonly").count(), 3);
+        assert_eq!(lines(&answer, "a=rtpmap:98 VP8").count(), 3);
+        assert_eq!(lines(&answer, "m=video 9 UDP/TLS/RTP/SAVPF 98").count(), 3);
     }
 
     #[test]

@@ -102,7 +102,12 @@ impl Server {
         let command = match (&options.server, options.via) {
             (Some(command), _) => command.clone(),
             (None, Via::Colibri) => "trestle bridge".to_owned(),
+            (None, Via::Xmpp) => "trestle".to_owned(),
             (None, Via::SdpHttp) => "ceiling".to_owned(),
+            (None, Via::Whip | Via::Janus) => {
+                let text = "name the server: --target URL --pid PID";
+                return Err(Failure(text.to_owned()));
+            }
         };
         let port = command.contains("{port}").then(free_port).transpose()?;
         let number = port.map(|port| port.to_string()).unwrap_or_default();
@@ -167,7 +172,8 @@ impl Server {
     fn wait_for_lines(&mut self, lines: &Receiver<String>, via: Via) -> Result<(), Failure> {
         let setting = match via {
             Via::Colibri => "bridge.api",
-            Via::SdpHttp => "http",
+            Via::Xmpp => "web.http",
+            Via::SdpHttp | Via::Whip | Via::Janus => "http",
         };
         while let Ok(line) = lines.recv_timeout(PATIENCE) {
             if line == "ready" && !self.url.is_empty() {

@@ -5,16 +5,34 @@ use super::handshake::Identity;
 use super::http::Url;
 use super::leg::{Local, Remote};
 use super::options::Via;
-use super::plan::Member;
+use super::plan::{Member, Transports};
 
 mod colibri;
 
+mod janus;
+
 mod sdp_http;
+
+mod whip;
+
+mod xmpp;
 
 /// A way to join.
 pub(crate) enum Joining {
     Colibri(colibri::Colibri),
     SdpHttp(sdp_http::SdpHttp),
+    Xmpp(xmpp::Xmpp),
+    Whip(whip::Whip),
+    Janus(janus::Janus),
+}
+
+/// How many transports a member has.
+pub(crate) const fn transports(via: Via) -> Transports {
+    match via {
+        Via::Colibri | Via::Xmpp | Via::SdpHttp => Transports::One,
+        Via::Janus => Transports::Two,
+        Via::Whip => Transports::EachStream,
+    }
 }
 
 /// What a member tells a server of one of its transports.
@@ -26,11 +44,15 @@ pub(crate) struct Ask<'a> {
 
 impl Joining {
     /// A way to join at that address.
-    pub(crate) fn new(via: Via, url: Url) -> Self {
-        match via {
-            Via::Colibri => Self::Colibri(colibri::Colibri::new(url)),
-            Via::SdpHttp => Self::SdpHttp(sdp_http::SdpHttp(url)),
-        }
+    pub(crate) fn new(via: Via, target: &str) -> Result<Self, Failure> {
+        let url = || Url::parse(target);
+        Ok(match via {
+            Via::Colibri => Self::Colibri(colibri::Colibri::new(url()?)),
+            Via::SdpHttp => Self::SdpHttp(sdp_http::SdpHttp(url()?)),
+            Via::Xmpp => Self::Xmpp(xmpp::Xmpp::new(url()?)),
+            Via::Whip => Self::Whip(whip::Whip::new(target)),
+            Via::Janus => Self::Janus(janus::Janus::new(url()?)),
+        })
     }
 
     /// Joins; gives the other end of the transport.
@@ -38,6 +60,9 @@ impl Joining {
         match self {
             Self::Colibri(colibri) => colibri.join(ask).await,
             Self::SdpHttp(server) => server.join(ask).await,
+            Self::Xmpp(xmpp) => xmpp.join(ask).await,
+            Self::Whip(whip) => whip.join(ask).await,
+            Self::Janus(janus) => janus.join(ask).await,
         }
     }
 
@@ -46,6 +71,12 @@ impl Joining {
         match self {
             Self::Colibri(colibri) => colibri.leave().await,
             Self::SdpHttp(_) => Ok(()),
+            Self::Xmpp(xmpp) => {
+                xmpp.leave().await;
+                Ok(())
+            }
+            Self::Whip(whip) => whip.leave().await,
+            Self::Janus(janus) => janus.leave().await,
         }
     }
 }
