@@ -49,6 +49,10 @@ pub struct Options {
     /// Protection that the clients offer
     #[arg(long, value_enum, default_value_t = Profile::Gcm128)]
     pub profile: Profile,
+    /// What receivers report. Held to an estimate, a server holds back streams that are larger than
+    /// it: for more than some 2 Mbit/s a receiver, take none, and trestle trusts that
+    #[arg(long, value_enum, default_value_t = Feedback::TransportCc)]
+    pub feedback: Feedback,
     /// How clients join
     #[arg(long, value_enum, default_value_t = Via::Colibri)]
     pub via: Via,
@@ -143,6 +147,16 @@ pub enum Via {
     Whip,
     /// Janus's VideoRoom over HTTP: a transport to send, one to receive.
     Janus,
+}
+
+/// What receivers report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Feedback {
+    /// Arrival times every 100 ms, as browsers do.
+    TransportCc,
+    /// Receiver reports alone.
+    None,
 }
 
 /// Protection of media.

@@ -122,6 +122,9 @@ impl Report {
             "packets_sent": look.sent,
             "packets_forwarded": look.packets,
             "packets_per_second": packets / lasted,
+            "forwarded_of_asked": (options.rate > 0)
+                .then(|| packets / lasted / f64::from(options.rate)),
+            "feedback": word(options.feedback),
             "bits_per_second": number(look.bytes) * 8.0 / lasted,
             "loss": if numbered > 0.0 { lost / numbered } else { 0.0 },
             "latency_us_p50": quantile(0.5),
@@ -167,6 +170,7 @@ impl Report {
         let mut table = String::new();
         let rows = [
             ("packets_per_second", "packets/s forwarded", 1.0, 0),
+            ("forwarded_of_asked", "of what was asked, %", 100.0, 1),
             ("bits_per_second", "Mbit/s", 1e-6, 1),
             ("loss", "loss, %", 100.0, 3),
             ("latency_us_p50", "added latency p50, µs", 1.0, 0),

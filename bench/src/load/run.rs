@@ -16,7 +16,7 @@ use super::handshake::{Association, Identity};
 use super::histogram::Histogram;
 use super::http::Url;
 use super::leg::{Local, Opening};
-use super::options::{Options, Scenario};
+use super::options::{Feedback, Options, Scenario};
 use super::plan::{Member, Plan, Transports};
 use super::process::Usage;
 use super::report::{Measured, Report, Second, Storm};
@@ -267,12 +267,17 @@ impl Session {
         let address = address.ok_or_else(|| Failure("no socket for a client".to_owned()))?;
         let local = local(member.id, address);
         let (identity, id) = (&self.identity, member.id);
+        let transport_cc = self.options.feedback == Feedback::TransportCc;
         let ask = Ask {
             member,
             local: &local,
             identity,
+            transport_cc,
         };
-        let remote = self.joining.join(ask).await?;
+        let mut remote = self.joining.join(ask).await?;
+        if !transport_cc {
+            remote.numbers.transport_cc = None;
+        }
         let client = remote.dtls_client;
         let address: SocketAddrV4 = remote.address;
         let (stands, standing) = oneshot::channel();

@@ -47,7 +47,7 @@ impl Colibri {
             "id": name,
             "create": true,
             "capabilities": ["source-names", "ssrc-rewriting"],
-            "medias": medias(),
+            "medias": medias(it.transport_cc),
             "transport": { "ice-controlling": false, "rtcp-mux": true },
         });
         if let (Some(last_n), Value::Object(fields)) = (it.member.last_n, &mut endpoint) {
@@ -120,22 +120,25 @@ impl Colibri {
     }
 }
 
-fn medias() -> Value {
+fn medias(transport_cc: bool) -> Value {
     let feedback = |kind: &str, subtype: &str| json!({ "type": kind, "subtype": subtype });
+    let mut feedbacks = vec![
+        feedback("ccm", "fir"),
+        json!({ "type": "nack" }),
+        feedback("nack", "pli"),
+    ];
+    let mut extensions = Vec::new();
+    if transport_cc {
+        feedbacks.push(json!({ "type": "transport-cc" }));
+        extensions.push(json!({
+            "id": NUMBERS.transport_cc,
+            "uri": "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        }));
+    }
     json!([{
         "type": "video",
         "payload-types": [
-            {
-                "id": NUMBERS.vp8,
-                "name": "VP8",
-                "clockrate": 90_000,
-                "rtcp-fbs": [
-                    feedback("ccm", "fir"),
-                    { "type": "nack" },
-                    feedback("nack", "pli"),
-                    { "type": "transport-cc" },
-                ],
-            },
+            { "id": NUMBERS.vp8, "name": "VP8", "clockrate": 90_000, "rtcp-fbs": feedbacks },
             {
                 "id": NUMBERS.rtx,
                 "name": "rtx",
@@ -143,10 +146,7 @@ fn medias() -> Value {
                 "parameters": { "apt": NUMBERS.vp8.to_string() },
             },
         ],
-        "rtp-hdrexts": [{
-            "id": NUMBERS.transport_cc,
-            "uri": "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-        }],
+        "rtp-hdrexts": extensions,
     }])
 }
 

@@ -72,7 +72,7 @@ impl Janus {
             "audio": false,
             "video": true,
         });
-        let offer = sdp::offer(it.local, it.identity, true, 0);
+        let offer = it.offer(true, 0);
         let jsep = json!({ "type": "offer", "sdp": offer });
         self.message(handle, &body, Some(&jsep)).await?;
         self.description(session).await
@@ -98,7 +98,7 @@ impl Janus {
         let offer = self.event(session).await?;
         let offer = offer.pointer("/jsep/sdp").and_then(Value::as_str);
         let offer = offer.ok_or_else(|| Failure("Janus does not offer".to_owned()))?;
-        let jsep = json!({ "type": "answer", "sdp": sdp::answer(it.local, it.identity, offer) });
+        let jsep = json!({ "type": "answer", "sdp": it.answer(offer) });
         let start = json!({ "request": "start", "room": room });
         self.message(handle, &start, Some(&jsep)).await?;
         sdp::remote(offer).ok_or_else(|| Failure(format!("an offer without a transport: {offer}")))

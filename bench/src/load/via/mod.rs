@@ -6,6 +6,7 @@ use super::http::Url;
 use super::leg::{Local, Remote};
 use super::options::Via;
 use super::plan::{Member, Transports};
+use super::sdp;
 
 mod colibri;
 
@@ -40,6 +41,30 @@ pub(crate) struct Ask<'a> {
     pub(crate) member: &'a Member,
     pub(crate) local: &'a Local,
     pub(crate) identity: &'a Identity,
+    /// Whether transport-wide feedback is agreed on.
+    pub(crate) transport_cc: bool,
+}
+
+impl Ask<'_> {
+    /// The offer of a section that sends, if `sends`, and of `receives` that receive.
+    fn offer(&self, sends: bool, receives: usize) -> String {
+        let text = sdp::offer(self.local, self.identity, sends, receives);
+        self.filtered(&text)
+    }
+
+    /// The answer to an offer: everything is received.
+    fn answer(&self, offered: &str) -> String {
+        self.filtered(&sdp::answer(self.local, self.identity, offered))
+    }
+
+    /// A description without what is not to be agreed on.
+    fn filtered(&self, text: &str) -> String {
+        if self.transport_cc {
+            return text.to_owned();
+        }
+        let lines = text.split_inclusive('\n');
+        lines.filter(|line| !line.contains("transport-")).collect()
+    }
 }
 
 impl Joining {

@@ -10,7 +10,7 @@ pub(crate) struct SdpHttp(pub(crate) Url);
 
 impl SdpHttp {
     pub(crate) async fn join(&self, it: Ask<'_>) -> Result<Remote, Failure> {
-        let (member, local) = (it.member, it.local);
+        let member = it.member;
         let wanted = member.last_n.unwrap_or(usize::MAX);
         let names: Vec<_> = member
             .receives
@@ -25,7 +25,7 @@ impl SdpHttp {
             u8::from(member.sends),
             names.join(",")
         );
-        let offer = sdp::offer(local, it.identity, member.sends, names.len());
+        let offer = it.offer(member.sends, names.len());
         let answer = ask(&self.0, "POST", &path, "application/sdp", &offer)
             .await?
             .good()?;

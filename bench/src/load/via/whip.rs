@@ -43,7 +43,7 @@ impl Whip {
             .replace("{stream}", &name);
         let url = Url::parse(&address)?;
         let receives = usize::from(!it.member.sends);
-        let offer = sdp::offer(it.local, it.identity, it.member.sends, receives);
+        let offer = it.offer(it.member.sends, receives);
         let answer = ask(&url, "POST", "", "application/sdp", &offer).await?;
         if let Some(place) = header(&answer.head, "location") {
             self.resources.lock().await.extend(url.join(place));

@@ -96,7 +96,8 @@ impl Xmpp {
         let offer = iq
             .payload()
             .ok_or_else(|| Failure("an empty offer".to_owned()))?;
-        let (remote, channel) = read_offer(offer)?;
+        let (mut remote, channel) = read_offer(offer)?;
+        remote.numbers.transport_cc = remote.numbers.transport_cc.filter(|_| it.transport_cc);
         let answer = accept(&client.nick, offer, &remote, &it);
         client.ask(&format!("{room}/focus"), answer).await?;
         let channel = open_channel(&channel, &it).await?;
@@ -365,11 +366,12 @@ fn payload_types(numbers: Numbers) -> Vec<Element> {
             .with("clockrate", "90000")
     };
     let feedback = [
-        ("transport-cc", ""),
         ("ccm", "fir"),
         ("nack", ""),
         ("nack", "pli"),
+        ("transport-cc", ""),
     ];
+    let last = feedback.len() - usize::from(numbers.transport_cc.is_none());
     let feedback = feedback.map(|(kind, subtype)| {
         let mut element =
             Element::new("rtcp-fb", "urn:xmpp:jingle:apps:rtp:rtcp-fb:0").with("type", kind);
@@ -378,7 +380,7 @@ fn payload_types(numbers: Numbers) -> Vec<Element> {
         }
         element
     });
-    let mut all = vec![payload_type(numbers.vp8, "VP8").children(feedback)];
+    let mut all = vec![payload_type(numbers.vp8, "VP8").children(feedback.into_iter().take(last))];
     all.extend(numbers.rtx.map(|rtx| {
         payload_type(rtx, "rtx").child(
             Element::new("parameter", RTP)
