@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -21,6 +21,9 @@ use crate::clock::rest;
 
 /// Longest wait until it is up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a command that gets a signal when its parent ends (util-linux).
+const SETPRIV: &str = "/usr/bin/setpriv";
 
 /// Settings of a trestle that serves a load: everything on free ports of this machine, and bounds
 /// that a load does not meet.
@@ -118,6 +121,10 @@ impl Server {
         let mut all: Vec<String> = Vec::new();
         if let Some(cores) = &options.server_cores {
             all.extend(["taskset", "-c", cores].map(str::to_owned));
+        }
+        // It ends with us, also when we are killed.
+        if Path::new(SETPRIV).exists() {
+            all.extend([SETPRIV, "--pdeathsig", "TERM"].map(str::to_owned));
         }
         all.push(program.clone());
         all.extend(words.map(str::to_owned));
