@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bridge_core::sim::Rig;
-use bridge_core::srtp::SrtpProfile;
+use bridge_core::srtp::{GcmBackend, SrtpProfile};
 
 /// The system's allocator, counted.
 struct Counting;
@@ -38,11 +38,12 @@ static GLOBAL: Counting = Counting;
 fn a_forwarded_packet_allocates_nothing() {
     let (receivers, burst) = (50, 8);
     let cases = [
-        (SrtpProfile::AeadAes128Gcm, 100_000),
-        (SrtpProfile::Aes128CmSha1_80, 20_000),
+        (GcmBackend::Ring, SrtpProfile::AeadAes128Gcm, 100_000),
+        (GcmBackend::AwsLc, SrtpProfile::AeadAes256Gcm, 20_000),
+        (GcmBackend::Ring, SrtpProfile::Aes128CmSha1_80, 20_000),
     ];
-    for (profile, packets) in cases {
-        let mut rig = Rig::new(receivers, burst, profile).unwrap();
+    for (gcm, profile, packets) in cases {
+        let mut rig = Rig::with_gcm(gcm, receivers, burst, profile).unwrap();
         let (mut forwarded, mut allocated) = (0, 0);
         while forwarded < packets {
             rig.prepare();
@@ -52,6 +53,6 @@ fn a_forwarded_packet_allocates_nothing() {
             assert!(sent >= receivers * burst);
             forwarded += sent;
         }
-        assert_eq!(allocated, 0, "{forwarded} packets, {profile:?}");
+        assert_eq!(allocated, 0, "{forwarded} packets, {profile:?}, {gcm:?}");
     }
 }
