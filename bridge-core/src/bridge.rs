@@ -118,6 +118,14 @@ impl BridgeBuilder {
         self
     }
 
+    /// How long pictures may wait for those of other senders when several are busy, at most
+    /// 20 ms. Default 1 ms.
+    #[must_use]
+    pub fn hold(mut self, hold: Duration) -> Self {
+        self.config.hold = hold;
+        self
+    }
+
     /// Opens the sockets and starts the threads.
     ///
     /// # Errors

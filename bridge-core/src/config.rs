@@ -1,6 +1,7 @@
 //! Collects every setting of an engine with its default, unit and reason.
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use crate::description::Fingerprint;
 use crate::dtls::DtlsVersion;
@@ -47,6 +48,9 @@ pub struct EngineConfig {
     /// Whether packets of a picture are evened out with a few bytes of RTP padding, at most 1/128
     /// of their length, so that a frame leaves in one system call. Default `true`.
     pub evens_out: bool,
+    /// How long pictures may wait for those of other senders, so that runs become longer; they
+    /// wait only when several senders are busy. Default 0; the shell has another.
+    pub hold: Duration,
 }
 
 impl EngineConfig {
@@ -65,6 +69,7 @@ impl EngineConfig {
             trust_no_estimate: false,
             gcm: GcmBackend::default(),
             evens_out: true,
+            hold: Duration::ZERO,
         }
     }
 }
@@ -93,6 +98,8 @@ pub struct BridgeConfig {
     pub gcm: Option<GcmBackend>,
     /// See [`EngineConfig::evens_out`].
     pub evens_out: bool,
+    /// See [`EngineConfig::hold`]; at most 20 ms. Default 1 ms.
+    pub hold: Duration,
 }
 
 impl Default for BridgeConfig {
@@ -108,6 +115,10 @@ impl Default for BridgeConfig {
             trust_no_estimate: false,
             gcm: None,
             evens_out: true,
+            hold: HOLD,
         }
     }
 }
+
+/// The default hold of a bridge.
+const HOLD: Duration = Duration::from_millis(1);

@@ -91,6 +91,9 @@ pub const SEQUENCE_PIECES_MAX: usize = 32;
 /// nothing is gained.
 pub const RUN_SEGMENTS_MAX: usize = 32;
 
+/// Longest time that pictures may wait for others.
+pub const HOLD_MAX: Duration = Duration::from_millis(20);
+
 /// Sources that a receiver may name in each of its wishes.
 pub const CONSTRAINED_SOURCES_MAX: usize = 1_000;
 

@@ -51,6 +51,8 @@ pub struct BridgeStats {
     pub calls_receive: u64,
     /// System calls that sent datagrams; each takes many.
     pub calls_send: u64,
+    /// Peers whose routes refused segmented messages: their datagrams go singly.
+    pub peers_unsegmented: u64,
     /// Packets that went no further, by reason.
     pub discarded: DiscardCounters,
 }
@@ -81,6 +83,7 @@ impl BridgeStats {
         self.packets_fanned_out += other.packets_fanned_out;
         self.calls_receive += other.calls_receive;
         self.calls_send += other.calls_send;
+        self.peers_unsegmented += other.peers_unsegmented;
         self.discarded.add(&other.discarded);
     }
 }

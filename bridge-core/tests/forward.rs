@@ -50,3 +50,37 @@ fn two_peers_hear_and_see_each_other() {
     );
     assert!(stats.packets_forwarded >= 1_900);
 }
+
+/// Four peers meet; gives what the bridge forwarded.
+fn meet(hold: Duration) -> bridge_core::Result<u64> {
+    let mut sim = Simulation::new(&Settings {
+        hold,
+        trust_no_estimate: true,
+        ..Settings::new(3)
+    });
+    let room = sim.conference("standup")?;
+    let peers = [(); 4].map(|()| sim.join(&room, PeerOptions::default(), Link::default()));
+    sim.run(Duration::from_millis(5_100));
+    for peer in peers {
+        let peer = peer?;
+        for (_, is_video, report) in sim.peer(peer).streams() {
+            assert_eq!(report.faults, Vec::<String>::new());
+            assert_eq!((report.lost, report.undecodable), (0, 0));
+            if is_video {
+                assert!(report.longest_freeze < Duration::from_millis(80));
+            }
+        }
+    }
+    Ok(sim.stats()?.packets_forwarded)
+}
+
+#[test]
+fn pictures_that_wait_for_each_other_all_arrive() {
+    let at_once = meet(Duration::ZERO).unwrap();
+    let held = meet(Duration::from_millis(5)).unwrap();
+    assert!(held > 1_000);
+    assert!(
+        at_once.abs_diff(held) < at_once / 50,
+        "{at_once} and {held}"
+    );
+}

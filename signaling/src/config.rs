@@ -160,6 +160,8 @@ section!(
         trust_no_estimate: bool = false,
         /// Whether packets of a picture are padded to equal lengths.
         even_out: bool = true,
+        /// Microseconds that pictures may wait for others.
+        hold_us: u64 = 1_000,
     }
 );
 

@@ -414,7 +414,8 @@ fn bridge_builder(config: &Config) -> BridgeBuilder {
         .initial_max_height(bridge.initial_max_height)
         .spread_from(bridge.spread_from)
         .trust_no_estimate(bridge.trust_no_estimate)
-        .evens_out(bridge.even_out);
+        .evens_out(bridge.even_out)
+        .hold(Duration::from_micros(bridge.hold_us));
     if let Some(address) = bridge.media.0 {
         builder = builder.udp(address);
     }

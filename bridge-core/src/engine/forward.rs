@@ -18,6 +18,15 @@ use crate::time::Time;
 impl Engine {
     /// Sees to it that the conference is looked at in this pass's flush.
     pub(super) fn mark_ready(&mut self, key: ConferenceKey) {
+        if let Some(room) = self.conferences.get_mut(key) {
+            room.hold.hurry();
+        }
+        self.mark_waiting(key);
+    }
+
+    /// Sees to it that the conference is looked at when its pictures have waited long enough, in
+    /// this pass's flush if none waits.
+    pub(super) fn mark_waiting(&mut self, key: ConferenceKey) {
         if let Some(room) = self.conferences.get_mut(key)
             && !core::mem::replace(&mut room.is_ready, true)
         {
@@ -27,17 +36,29 @@ impl Engine {
 
     /// Forwards what waits.
     pub(super) fn forward(&mut self, now: Time, out: &mut impl Outbox) {
-        let mut at = 0;
+        let (mut at, mut kept) = (0, 0);
+        self.held = None;
         // Wishes for keyframes may make other conferences' feedback due, never their media: one
         // round is enough, and the list keeps its memory.
         while let Some(key) = self.ready.get(at).copied() {
             at += 1;
+            let until = self.hold_of(key).filter(|until| *until > now);
+            if let (Some(until), Some(place)) = (until, self.ready.get_mut(kept)) {
+                *place = key;
+                kept += 1;
+                self.held = self.held.into_iter().chain([until]).min();
+                continue;
+            }
             self.forward_conference(now, key, out);
             self.hurry_senders(now, key, out);
             self.pass_wishes_on(key, out);
             self.tell_roster(key, out);
         }
-        self.ready.clear();
+        self.ready.truncate(kept);
+    }
+
+    fn hold_of(&self, key: ConferenceKey) -> Option<Time> {
+        self.conferences.get(key)?.hold.until(self.config.hold)
     }
 
     fn forward_conference(&mut self, now: Time, key: ConferenceKey, out: &mut impl Outbox) {
@@ -53,6 +74,7 @@ impl Engine {
             return;
         };
         room.is_ready = false;
+        room.hold.release();
         room.follow_speaker(endpoints, stats, out);
         let has_changed = room.follow_changes();
         let mut wishes_changed = core::mem::take(&mut room.wishes_due) || has_changed;

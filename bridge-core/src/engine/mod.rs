@@ -18,6 +18,8 @@ mod fan_out;
 
 mod forward;
 
+mod hold;
+
 #[cfg(feature = "unstable-toolbox")]
 pub(crate) mod fuzz;
 
@@ -57,6 +59,7 @@ use crate::time::Time;
 use demux::Demux;
 use endpoint::Endpoint;
 use fan_out::Backlog;
+use hold::Hold;
 use timers::Deadlines;
 
 /// Where a datagram came from and goes to.
@@ -227,6 +230,8 @@ pub struct Engine {
     vacancies: BTreeSet<(Time, ConferenceKey)>,
     /// Conferences with packets that wait for the flush, each once.
     ready: Vec<ConferenceKey>,
+    /// When the first of those that wait for pictures of other senders goes.
+    held: Option<Time>,
     map_seed: MapSeed,
     stats: BridgeStats,
 }
@@ -255,6 +260,8 @@ struct Room {
     ends: Option<Time>,
     /// Whether it is among those that wait for the flush.
     is_ready: bool,
+    /// How long.
+    hold: Hold,
     /// [`Conference::changes`] when routes were last decided.
     decided: Option<u64>,
 }
@@ -273,6 +280,7 @@ impl Room {
             wishes: SenderConstraints::default(),
             ends: None,
             is_ready: false,
+            hold: Hold::new(),
             decided: None,
         }
     }
@@ -299,6 +307,7 @@ impl Engine {
             deadlines: Deadlines::default(),
             vacancies: BTreeSet::new(),
             ready: Vec::new(),
+            held: None,
             map_seed,
             stats: BridgeStats::default(),
             random,
@@ -322,7 +331,8 @@ impl Engine {
         }
     }
 
-    /// Ends a pass: forwards what waits, receiver by receiver, and does what is due.
+    /// Ends a pass: forwards what waits, receiver by receiver, and does what is due. What is held
+    /// goes in a later one.
     pub fn flush(&mut self, now: Time, out: &mut impl Outbox) {
         self.forward(now, out);
         self.run_timers(now, out);
@@ -335,7 +345,18 @@ impl Engine {
     pub fn wakeup(&self) -> Option<Time> {
         let vacancy = self.vacancies.first().map(|(at, _)| *at);
         let timers = self.deadlines.next().into_iter();
-        timers.chain(vacancy).chain(self.backlog.due).min()
+        timers
+            .chain(vacancy)
+            .chain(self.backlog.due)
+            .chain(self.held)
+            .min()
+    }
+
+    /// Until when pictures wait for others ([`EngineConfig::hold`]); `wakeup` is no later. It is
+    /// worth to be punctual.
+    #[must_use]
+    pub const fn held_until(&self) -> Option<Time> {
+        self.held
     }
 
     /// The engine's buffers: datagrams are received into packets of this pool.
@@ -359,6 +380,11 @@ impl Engine {
     pub fn note_calls(&mut self, receive: u64, send: u64) {
         self.stats.calls_receive += receive;
         self.stats.calls_send += send;
+    }
+
+    /// Counts peers whose routes refuse segmentation.
+    pub fn note_unsegmented(&mut self, peers: u64) {
+        self.stats.peers_unsegmented += peers;
     }
 
     /// Ends everything. What the handshakes of the endpoints answer is still to be handled.

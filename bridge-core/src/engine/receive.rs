@@ -5,12 +5,13 @@ use super::demux::{DatagramKind, Owner, classify};
 use super::timers::Timer;
 use super::transport::{Datagram, TransportEvent};
 use super::{Engine, HandshakeEvent, Outbox, Path, Run, ShardMessage};
+use crate::description::MediaKind;
 use crate::error::Discard;
 use crate::event::{Event, TransportFailure};
 use crate::ice::{self, Peek, Token, shard_of_ufrag};
-use crate::id::{EndpointKey, ShardId};
+use crate::id::{ConferenceKey, EndpointKey, ShardId};
 use crate::packet::Packet;
-use crate::rtcp;
+use crate::rtcp::{self, RtcpPacket};
 use crate::rtp::RtpHeader;
 use crate::stats::BridgeStats;
 use crate::time::Time;
@@ -202,7 +203,7 @@ impl Engine {
             self.relay(conference, out);
         }
         match taken {
-            Ok(()) => self.mark_ready(conference),
+            Ok(()) => self.file(now, key, conference),
             Err(reason) => self.stats.discarded.count(reason),
         }
     }
@@ -234,6 +235,9 @@ impl Engine {
         for report in rtcp::packets(packet.bytes()) {
             match report {
                 Ok(report) => {
+                    if asks_for_packets(&report) {
+                        room.hold.hurry();
+                    }
                     let conference = &mut room.conference;
                     if let Err(reason) = endpoint.ingest.handle_rtcp(now, &report, conference) {
                         self.stats.discarded.count(reason);
@@ -251,7 +255,23 @@ impl Engine {
         if !room.conference.relay.is_empty() {
             self.relay(conference, out);
         }
-        self.mark_ready(conference);
+        self.mark_waiting(conference);
+    }
+
+    /// Media of an endpoint waits under its source: a picture may wait for others, sound not.
+    fn file(&mut self, now: Time, sender: EndpointKey, key: ConferenceKey) {
+        let Some(room) = self.conferences.get_mut(key) else {
+            return;
+        };
+        let conference = &room.conference;
+        let newest = conference.active.last();
+        let newest = newest.and_then(|source| conference.sources.get(*source));
+        if newest.is_some_and(|source| source.kind == MediaKind::Video) {
+            room.hold.note_picture(now, sender);
+        } else {
+            room.hold.hurry();
+        }
+        self.mark_waiting(key);
     }
 
     /// Notes that the endpoint is there.
@@ -406,4 +426,12 @@ fn put_out(path: Path, bytes: &[u8], out: &mut impl Outbox, stats: &mut BridgeSt
         Some([place]) if place.len() == bytes.len() => place.copy_from_slice(bytes),
         _ => stats.discarded.count(Discard::SendFull),
     }
+}
+
+/// Whether somebody's picture stands still until the report is answered.
+const fn asks_for_packets(report: &RtcpPacket<'_>) -> bool {
+    matches!(
+        report,
+        RtcpPacket::Nack(_) | RtcpPacket::PictureLoss(_) | RtcpPacket::FullIntra(_)
+    )
 }

@@ -1,6 +1,11 @@
 //! Collects what a pass sends in one arena and hands it to the kernel in as few calls as it
 //! allows: GSO, else `sendmmsg`, else `sendto`, found out while running.
+//!
+//! Whether a message may have several segments is a matter of its route: the device may not be able
+//! to (EIO), or the route's MTU may be too small (EINVAL). So a peer whose message is refused gets
+//! its datagrams singly from then on, and all others keep their runs.
 
+use core::net::IpAddr;
 use std::io;
 
 use mio::net::UdpSocket;
@@ -20,6 +25,10 @@ const SEGMENTS_MAX: usize = 64;
 /// Bytes that the kernel takes in one message: the largest UDP payload over IPv4.
 const MESSAGE_BYTES_MAX: usize = 65_507;
 
+/// Peers whose routes refuse segmentation. When there are more, all are tried again: a refusal
+/// costs one call.
+const REFUSING_MAX: usize = 1_024;
+
 /// What was sent and what was lost, until somebody takes the numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
@@ -29,6 +38,8 @@ pub(crate) struct Sent {
     pub(crate) refused: u64,
     /// System calls.
     pub(crate) calls: u64,
+    /// Peers whose routes turned out to refuse segmentation.
+    pub(crate) unsegmented: u64,
 }
 
 /// How the kernel is asked.
@@ -54,6 +65,8 @@ pub(crate) struct Batch {
     pieces: Vec<Message>,
     sender: Sender,
     way: Way,
+    /// Peers whose routes refuse segmentation, in order.
+    refusing: Vec<IpAddr>,
     sent: Sent,
 }
 
@@ -72,6 +85,7 @@ impl Batch {
                 Way::Many
             },
             sender,
+            refusing: Vec::new(),
             sent: Sent::default(),
         }
     }
@@ -95,7 +109,9 @@ impl Batch {
         runs: [Run; K],
     ) -> Option<[&mut [u8]; K]> {
         let bytes: usize = runs.iter().map(|run| run.total).sum();
-        let messages: usize = runs.iter().map(messages_of).sum();
+        let most = runs.each_ref().map(|run| self.message_bytes(run));
+        let messages = runs.iter().zip(most);
+        let messages = messages.map(|(run, most)| run.total.div_ceil(most)).sum();
         if !self.has_room(bytes, messages) {
             self.send(socket);
         }
@@ -111,8 +127,8 @@ impl Batch {
             rest = after;
             place
         });
-        for run in &runs {
-            queue_run(&mut self.queue, run, start);
+        for (run, most) in runs.iter().zip(most) {
+            queue_run(&mut self.queue, run, start, most);
             start += run.total;
         }
         self.used = start;
@@ -195,12 +211,7 @@ impl Batch {
                 .get(self.done)
                 .is_some_and(|first| !is_single(first))
         {
-            // EIO says that the device cannot; EINVAL that this message is too large for its
-            // route. Both are cured by single datagrams, the first for good.
-            if error.kind() != io::ErrorKind::InvalidInput {
-                tracing::warn!(%error, "the kernel refuses segmentation, datagrams go singly");
-                self.way = Way::Many;
-            }
+            self.note_refusal(error);
             return self.send_first_in_pieces(socket);
         }
         if self.way == Way::Many && error.kind() == io::ErrorKind::Unsupported {
@@ -210,6 +221,37 @@ impl Batch {
         self.sent.refused += 1;
         self.done += 1;
         true
+    }
+
+    /// Remembers that the route of the first message takes single datagrams only.
+    fn note_refusal(&mut self, error: &io::Error) {
+        let Some(first) = self.queue.get(self.done) else {
+            return;
+        };
+        let peer = first.path.remote.ip();
+        let Err(place) = self.refusing.binary_search(&peer) else {
+            return;
+        };
+        tracing::debug!(%error, %peer, "its route refuses segmentation");
+        self.sent.unsegmented += 1;
+        if self.refusing.len() < REFUSING_MAX {
+            self.refusing.insert(place, peer);
+        } else {
+            self.refusing.clear();
+            self.refusing.push(peer);
+        }
+    }
+
+    /// Bytes of the largest message that a run may be sent in; at least one.
+    fn message_bytes(&self, run: &Run) -> usize {
+        let segment = run.segment.max(1);
+        let is_refused =
+            !self.refusing.is_empty() && self.refusing.binary_search(&run.path.remote.ip()).is_ok();
+        if is_refused {
+            return segment;
+        }
+        let segments = (MESSAGE_BYTES_MAX / segment).clamp(1, SEGMENTS_MAX);
+        segments * segment
     }
 
     /// Sends the segments of the first message one by one; `false` when the socket is full. Then
@@ -272,18 +314,8 @@ fn count_message(sent: &mut Sent, message: &Message) {
     sent.bytes += u64::try_from(message.total).unwrap_or(0);
 }
 
-/// Bytes of the largest message in segments of `segment` bytes.
-fn message_bytes(segment: usize) -> usize {
-    let segments = (MESSAGE_BYTES_MAX / segment.max(1)).clamp(1, SEGMENTS_MAX);
-    segments * segment.max(1)
-}
-
-fn messages_of(run: &Run) -> usize {
-    run.total.div_ceil(message_bytes(run.segment))
-}
-
-fn queue_run(queue: &mut Vec<Message>, run: &Run, start: usize) {
-    let most = message_bytes(run.segment);
+/// Queues a run in messages of at most `most` bytes.
+fn queue_run(queue: &mut Vec<Message>, run: &Run, start: usize, most: usize) {
     let mut offset = 0;
     while offset < run.total {
         let total = (run.total - offset).min(most);
@@ -377,6 +409,93 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_for_fifty_receivers_takes_one_call() {
+        let (ours, _theirs, path) = pair();
+        let mut batch = Batch::new(&ours);
+        if batch.way != Way::Segmented {
+            return;
+        }
+        for _ in 0..50 {
+            let run = Run {
+                path,
+                segment: 1_100,
+                total: 4_400,
+            };
+            batch.reserve(&ours, [run]).unwrap();
+        }
+        batch.send(&ours);
+        let sent = batch.take_sent();
+        assert_eq!((sent.packets, sent.calls), (200, 1));
+    }
+
+    #[test]
+    fn a_route_that_refuses_segments_goes_singly_for_itself_alone() {
+        let (ours, theirs, path) = pair();
+        let other = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
+        let mut batch = Batch::new(&ours);
+        if batch.way != Way::Segmented {
+            return;
+        }
+        // More segments than the kernel takes are as good as a route that takes none: EINVAL.
+        let refused = Message {
+            path,
+            start: 0,
+            segment: 3,
+            total: 3 * 132,
+        };
+        batch.queue.push(refused);
+        batch.send(&ours);
+        assert!(!batch.is_waiting());
+        let sent = batch.take_sent();
+        assert_eq!((sent.packets, sent.refused, sent.unsegmented), (132, 0, 1));
+        assert_eq!(batch.way, Way::Segmented);
+        let good = Path {
+            remote: other.local_addr().unwrap(),
+            local: None,
+        };
+        let runs = [path, good].map(|path| Run {
+            path,
+            segment: 3,
+            total: 9,
+        });
+        batch.reserve(&ours, runs).unwrap();
+        let totals: Vec<_> = batch.queue.iter().map(|message| message.total).collect();
+        assert_eq!(totals, [3, 3, 3, 9]);
+        batch.send(&ours);
+        let sent = batch.take_sent();
+        assert_eq!((sent.packets, sent.calls, sent.unsegmented), (6, 1, 0));
+        let mut buffer = [0; 10];
+        for _ in 0..135 {
+            assert_eq!(theirs.recv(&mut buffer).unwrap(), 3);
+        }
+    }
+
+    #[test]
+    fn refusing_peers_are_forgotten_when_there_are_too_many() {
+        let (ours, _, path) = pair();
+        let mut batch = Batch::new(&ours);
+        let error = io::Error::from(io::ErrorKind::InvalidInput);
+        for at in 0..=u16::try_from(REFUSING_MAX).unwrap() {
+            let [high, low] = at.to_be_bytes();
+            let remote = ([127, 1, high, low], 9).into();
+            batch.queue.push(Message {
+                path: Path { remote, ..path },
+                start: 0,
+                segment: 3,
+                total: 6,
+            });
+            batch.note_refusal(&error);
+            batch.note_refusal(&error);
+            batch.done += 1;
+        }
+        assert_eq!(batch.refusing.len(), 1);
+        assert_eq!(
+            batch.sent.unsegmented,
+            u64::try_from(REFUSING_MAX).unwrap() + 1
+        );
+    }
+
+    #[test]
     fn what_the_kernel_refuses_is_counted_and_the_rest_goes_on() {
         let (ours, theirs, path) = pair();
         let mut batch = Batch::new(&ours);
@@ -402,15 +521,17 @@ mod tests {
 
     #[test]
     fn a_long_run_is_cut_at_what_the_kernel_takes() {
-        let (_, _, path) = pair();
+        let (ours, _, path) = pair();
+        let batch = Batch::new(&ours);
         let mut queue = Vec::new();
         let run = Run {
             path,
             segment: 1_200,
             total: 1_200 * 100 + 7,
         };
-        queue_run(&mut queue, &run, 10);
-        assert_eq!(queue.len(), messages_of(&run));
+        let most = batch.message_bytes(&run);
+        queue_run(&mut queue, &run, 10, most);
+        assert_eq!(queue.len(), run.total.div_ceil(most));
         assert!(
             queue
                 .iter()

@@ -88,6 +88,7 @@ pub(crate) fn start(
         trust_no_estimate: config.trust_no_estimate,
         gcm,
         evens_out: config.evens_out,
+        hold: config.hold.min(limits::HOLD_MAX),
         ..EngineConfig::new([0; 32])
     };
     let mut threads = vec![thread];

@@ -40,6 +40,9 @@ const PASS_MESSAGES: usize = 1_024;
 /// Commands of one pass.
 const PASS_COMMANDS: usize = 64;
 
+/// The shortest time that the poll can sleep: it counts in milliseconds, and rounds up.
+const POLL_UNIT: Duration = Duration::from_millis(1);
+
 /// How soon to try again when the socket took no more.
 const SEND_AGAIN: Duration = Duration::from_millis(1);
 
@@ -212,6 +215,7 @@ impl Running {
             .note_sent(sent.packets, sent.bytes, sent.refused);
         self.engine
             .note_calls(core::mem::take(&mut self.receive_calls), sent.calls);
+        self.engine.note_unsegmented(sent.unsegmented);
     }
 
     /// Sends the last words of the handshakes. Their thread ends when every shard is here, after
@@ -268,6 +272,14 @@ impl Running {
         let mut patience = [due, again].into_iter().flatten().min();
         let may_sleep = self.bell.fall_asleep();
         if !may_sleep || self.is_readable || self.has_more {
+            patience = Some(Duration::ZERO);
+        }
+        if self.engine.held_until().is_some()
+            && let Some(short) = patience
+            && !short.is_zero()
+            && short < 2 * POLL_UNIT
+            && sys::wait_for_event(&self.poll, short)
+        {
             patience = Some(Duration::ZERO);
         }
         match self.poll.poll(polled, patience) {

@@ -67,6 +67,8 @@ pub struct Settings {
     pub initial_max_height: i32,
     /// See [`EngineConfig::trust_no_estimate`].
     pub trust_no_estimate: bool,
+    /// See [`EngineConfig::hold`].
+    pub hold: Duration,
     /// See [`EngineConfig::gcm`].
     pub gcm: GcmBackend,
     /// Real DTLS handshakes, whose bytes differ from run to run; `None` is scripted ones. Peers
@@ -87,6 +89,7 @@ impl Settings {
             limits: Limits::default(),
             initial_max_height: -1,
             trust_no_estimate: false,
+            hold: Duration::ZERO,
             gcm: GcmBackend::default(),
             dtls: None,
             shards: 1,
@@ -169,6 +172,7 @@ impl Simulation {
         config.limits = settings.limits.clone();
         config.initial_max_height = settings.initial_max_height;
         config.trust_no_estimate = settings.trust_no_estimate;
+        config.hold = settings.hold;
         config.gcm = settings.gcm;
         config.spread_from = settings.spread_from;
         config.shards = settings.shards;

@@ -106,6 +106,7 @@ fn counters(stats: &BridgeStats) -> [Family; 19] {
         ("trestle_packets_fanned_out", stats.packets_fanned_out),
         ("trestle_calls_receive", stats.calls_receive),
         ("trestle_calls_send", stats.calls_send),
+        ("trestle_peers_unsegmented", stats.peers_unsegmented),
     ]
 }
 

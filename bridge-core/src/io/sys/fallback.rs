@@ -104,6 +104,12 @@ pub(crate) fn interface_addresses() -> io::Result<Vec<core::net::IpAddr>> {
     Ok(Vec::new())
 }
 
+/// Does nothing: the poll sleeps for a whole millisecond instead.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn wait_for_event(_poll: &mio::Poll, _patience: core::time::Duration) -> bool {
+    false
+}
+
 /// Does nothing: threads move as the system likes.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn pin_thread(_processor: usize) -> bool {

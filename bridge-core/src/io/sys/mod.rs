@@ -17,7 +17,9 @@ mod linux;
 #[cfg(not(target_os = "linux"))]
 use fallback as linux;
 
-pub(super) use linux::{Receiver, Sender, ask_for_local_address, interface_addresses, pin_thread};
+pub(super) use linux::{
+    Receiver, Sender, ask_for_local_address, interface_addresses, pin_thread, wait_for_event,
+};
 
 /// A datagram as it came.
 #[derive(Debug)]
