@@ -140,6 +140,9 @@ pub use engine::bench::DemuxBench;
 #[cfg(all(feature = "io", feature = "unstable-toolbox"))]
 pub use io::bench::{ReceiveBench, SendBench, SendWay};
 
+#[cfg(all(feature = "io", feature = "sim", feature = "unstable-toolbox"))]
+pub use io::crew::{Crew, Nanos, Spent};
+
 mod ingest;
 
 mod route;

@@ -12,6 +12,9 @@ pub(crate) mod bench;
 
 pub(crate) mod clock;
 
+#[cfg(all(feature = "sim", feature = "unstable-toolbox"))]
+pub(crate) mod crew;
+
 pub(crate) mod handoff;
 
 pub(crate) mod handshake;

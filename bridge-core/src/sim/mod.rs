@@ -101,8 +101,8 @@ impl Settings {
 /// A bridge with its participants.
 #[derive(Debug)]
 pub struct Simulation {
-    now: Time,
-    shards: Vec<Shard>,
+    pub(crate) now: Time,
+    pub(crate) shards: Vec<Shard>,
     /// The first shard of each conference.
     homes: BTreeMap<ConferenceId, usize>,
     network: Network,
@@ -124,9 +124,9 @@ pub struct Simulation {
 
 /// An engine and what it puts out.
 #[derive(Debug)]
-struct Shard {
-    engine: Engine,
-    recorder: Recorder,
+pub(crate) struct Shard {
+    pub(crate) engine: Engine,
+    pub(crate) recorder: Recorder,
 }
 
 /// A peer with its links.

@@ -30,13 +30,15 @@ const PAYLOAD_BYTES: usize = 1_100;
 /// An engine between two passes.
 #[derive(Debug)]
 pub struct Rig {
-    sim: Simulation,
+    pub(crate) sim: Simulation,
     sender: NodeId,
     ssrc: Ssrc,
     encoder: Vp8Encoder,
     sequence: u64,
     timestamp: u32,
     transport_sequence: u16,
+    /// The shard whose socket the frames come to.
+    pub(crate) gate: usize,
     waiting: Vec<Packet>,
 }
 
@@ -60,6 +62,23 @@ impl Rig {
         burst: usize,
         profile: SrtpProfile,
     ) -> Result<Self> {
+        let mut rig = Self::build(1, gcm, receivers, burst, profile)?;
+        // Longer than a second, so that stores and histories are full.
+        for _ in 0..100 {
+            rig.prepare();
+            rig.pass();
+        }
+        Ok(rig)
+    }
+
+    /// The same before the first frame, spread over so many shards; the sender is on the first.
+    pub(crate) fn build(
+        shards: u8,
+        gcm: GcmBackend,
+        receivers: usize,
+        burst: usize,
+        profile: SrtpProfile,
+    ) -> Result<Self> {
         let mut sim = Simulation::new(&Settings {
             limits: Limits {
                 packets_per_second: u32::MAX,
@@ -69,6 +88,8 @@ impl Rig {
                 ..Limits::default()
             },
             gcm,
+            shards,
+            spread_from: 0,
             ..Settings::new(1)
         });
         let room = sim.conference("bench")?;
@@ -109,7 +130,7 @@ impl Rig {
         sim.run(Duration::from_secs(1));
         let sources = sim.peer(sender).sources();
         let ssrc = sources.first().and_then(|source| source.ssrcs.first());
-        let mut rig = Self {
+        Ok(Self {
             ssrc: *ssrc.ok_or(Error::Misuse("a sender without stream"))?,
             encoder: Vp8Encoder::new(&camera, 0, 0),
             sim,
@@ -117,14 +138,9 @@ impl Rig {
             sequence: 0,
             timestamp: 0,
             transport_sequence: 0,
+            gate: 0,
             waiting: Vec::with_capacity(burst * 6),
-        };
-        // Longer than a second, so that stores and histories are full.
-        for _ in 0..100 {
-            rig.prepare();
-            rig.pass();
-        }
-        Ok(rig)
+        })
     }
 
     /// Lets time pass to the next frame, and makes its packets. Not to be measured.
@@ -158,7 +174,7 @@ impl Rig {
             let plain = header_length + frame.write_packet(part, room);
             let peer = self.sim.peer_mut(self.sender);
             let sealed = peer.seal(self.sequence, &mut bytes, plain, header_length);
-            if let (Some(length), [shard, ..]) = (sealed, self.sim.shards.as_mut_slice()) {
+            if let (Some(length), Some(shard)) = (sealed, self.sim.shards.get_mut(self.gate)) {
                 let mut packet = shard.engine.pool().take();
                 packet.fill(bytes.get(..length).unwrap_or_default());
                 self.waiting.push(packet);
@@ -167,19 +183,37 @@ impl Rig {
         }
     }
 
-    /// Lets the engine take the frame and forward it; gives how many datagrams it put out.
-    pub fn pass(&mut self) -> usize {
-        let path = Path {
+    /// The datagrams of the frame.
+    pub(crate) fn arrivals(&mut self) -> impl Iterator<Item = (Path, Packet)> {
+        let path = self.path();
+        self.waiting.drain(..).map(move |packet| (path, packet))
+    }
+
+    fn path(&self) -> Path {
+        Path {
             remote: self.sim.host(self.sender),
             local: None,
-        };
+        }
+    }
+
+    /// Lets the engine take the frame in, and no more.
+    pub fn take_in(&mut self) {
+        let path = self.path();
+        let Simulation { shards, now, .. } = &mut self.sim;
+        if let [shard] = shards.as_mut_slice() {
+            for packet in self.waiting.drain(..) {
+                shard.handle(*now, Input::Datagram { path, packet });
+            }
+        }
+    }
+
+    /// Lets the engine take the frame and forward it; gives how many datagrams it put out.
+    pub fn pass(&mut self) -> usize {
+        self.take_in();
         let Simulation { shards, now, .. } = &mut self.sim;
         let [Shard { engine, recorder }] = shards.as_mut_slice() else {
             return 0;
         };
-        for packet in self.waiting.drain(..) {
-            engine.handle(*now, Input::Datagram { path, packet }, recorder);
-        }
         engine.flush(*now, recorder);
         let runs = recorder.runs();
         let sent = runs.map(|run| run.total.div_ceil(run.segment.max(1))).sum();
