@@ -31,6 +31,7 @@ impl OutboundContext {
     /// # Errors
     /// [`Discard::RtpMalformed`] when the segment is too short, [`Discard::KeyExhausted`] when
     /// `index` has more than 48 bits. The segment is zeros then, so that nothing readable leaves.
+    #[cfg(any(test, feature = "io", feature = "sim", feature = "unstable-toolbox"))]
     pub fn seal_rtp(
         &self,
         index: u64,
