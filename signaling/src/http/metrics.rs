@@ -76,7 +76,7 @@ fn gauges(stats: &BridgeStats) -> [Family; 4] {
     ]
 }
 
-fn counters(stats: &BridgeStats) -> [Family; 19] {
+fn counters(stats: &BridgeStats) -> [Family; 20] {
     [
         ("jitsi_jvb_conferences_created", stats.conferences_created),
         ("jitsi_jvb_endpoints", stats.endpoints_created),
