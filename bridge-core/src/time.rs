@@ -60,6 +60,15 @@ impl Time {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
     }
+
+    /// The first multiple of `step` that is not earlier; `step` is at least a nanosecond. Deadlines
+    /// that may be a little later are rounded so that many fall due together.
+    #[must_use]
+    pub fn round_up(self, step: Duration) -> Self {
+        let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let nanos = self.as_nanos();
+        Self::from_nanos(nanos.checked_next_multiple_of(step).unwrap_or(nanos))
+    }
 }
 
 impl Add<Duration> for Time {
@@ -94,6 +103,16 @@ mod tests {
     #[test]
     fn an_optional_time_takes_eight_bytes() {
         assert_eq!(size_of::<Option<Time>>(), 8);
+    }
+
+    #[test]
+    fn deadlines_are_rounded_up_to_a_common_step() {
+        let step = Duration::from_millis(100);
+        let rounded = |millis| Time::from_millis(millis).round_up(step).as_millis();
+        assert_eq!([0, 1, 100, 101].map(rounded), [0, 100, 100, 200]);
+        let last = Time::ZERO + Duration::MAX;
+        assert_eq!(last.round_up(step), last);
+        assert_eq!(last.round_up(Duration::ZERO), last);
     }
 
     #[test]

@@ -187,12 +187,12 @@ impl Receiver {
         let wants_otherwise = self.table.decide(now, view, &self.constraints, &capacity);
         self.acted_bound = bound;
         let drains = self.bound.is_draining(now);
-        self.next_route = now
-            + if drains {
-                DRAIN_INTERVAL
-            } else {
-                ROUTE_INTERVAL
-            };
+        let interval = if drains {
+            DRAIN_INTERVAL
+        } else {
+            ROUTE_INTERVAL
+        };
+        self.next_route = (now + interval).round_up(STEP);
         self.slots.release(view.sources);
         self.assign_slots(now, view.sources, random, outbox);
         self.set_targets(now, drains);
@@ -519,7 +519,7 @@ impl Receiver {
                 return writer.len();
             }
         }
-        self.next_report = now + REPORT_INTERVAL;
+        self.next_report = (now + REPORT_INTERVAL).round_up(STEP);
         writer.len()
     }
 }
@@ -532,6 +532,10 @@ const DRAIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How often it is looked for sender reports to pass on.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is done at an interval is done at multiples of this, for many receivers at once: a shard
+/// wakes twenty times a second at most for all of them. Fine enough that a pass serves few.
+const STEP: Duration = Duration::from_millis(50);
 
 /// Bytes that a packet without payload takes of what may be sent again.
 const EMPTY_COST: u64 = 16;

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::id::Ssrc;
 
 /// The library that computes AES-GCM. Both give the same bytes; `ring` has the faster code for
-/// AVX2, AWS-LC for AVX-512. The shell measures which is better here (`io/gcm.rs`).
+/// AVX2, AWS-LC for AVX-512. The shell measures which is better here (`srtp/choice.rs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GcmBackend {
