@@ -99,7 +99,7 @@ pub struct PayloadType(pub u8);
 pub struct Key {
     /// Which place.
     pub index: u32,
-    /// Which tenant of it. The upper [`SHARD_BITS`] say whose table it is, so that no two shards
+    /// Which tenant of it. The upper bits say whose table it is, so that no two shards
     /// have equal keys.
     pub generation: u32,
 }
