@@ -137,6 +137,13 @@ fn whip_before(yardstick: SocketAddrV4, deleted: Sender<String>) -> SocketAddr {
             let mut stream = stream.unwrap();
             let text = request(&mut stream);
             let (head, offer) = text.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("\r\nAuthorization: Bearer secret"), "{head}");
+            if let Some(rest) = head.strip_prefix("POST /entrance/") {
+                let place = rest.split(' ').next().unwrap();
+                let head = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0";
+                write!(stream, "{head}\r\nLocation: ../../{place}\r\n\r\n").unwrap();
+                continue;
+            }
             let mut words = head.split(['/', ' ']).filter(|it| !it.is_empty());
             let (method, action, name) = (words.next(), words.next(), words.next().unwrap());
             if method == Some("DELETE") {
@@ -161,7 +168,11 @@ fn whip_before(yardstick: SocketAddrV4, deleted: Sender<String>) -> SocketAddr {
             server.read_to_string(&mut answer).unwrap();
             let (_, answer) = answer.split_once("\r\n\r\n").unwrap();
             let head = "HTTP/1.1 201 Created\r\nContent-Type: application/sdp\r\n";
-            write!(stream, "{head}Location: /resource/{number}\r\n\r\n{answer}").unwrap();
+            write!(
+                stream,
+                "{head}Location: ../resource/{number}\r\n\r\n{answer}"
+            )
+            .unwrap();
         }
     };
     thread::Builder::new().spawn(serve).unwrap();
@@ -171,8 +182,8 @@ fn whip_before(yardstick: SocketAddrV4, deleted: Sender<String>) -> SocketAddr {
 #[test]
 fn a_load_over_whip_flows_without_loss_and_deletes_what_it_made() {
     let (sender, deleted) = channel();
-    let url = format!("http://{}", whip_before(yardstick(), sender));
+    let url = format!("http://{}/entrance", whip_before(yardstick(), sender));
     let words = "--scenario rooms --rooms 1 --members 3 --rate 600 --seconds 1 --via whip";
-    assert_flows(words, &url, 600.0);
+    assert_flows(&format!("{words} --bearer secret"), &url, 600.0);
     assert_eq!(deleted.try_iter().count(), 9, "three are sent, each to two");
 }

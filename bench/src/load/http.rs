@@ -53,15 +53,28 @@ impl Url {
         })
     }
 
-    /// The address that `place` means here: a path of this server's, or a whole one.
+    /// The address that `place` means here (RFC 3986 section 5.2): a whole one, one of this server,
+    /// or one beside this.
     pub(crate) fn join(&self, place: &str) -> Option<Self> {
-        if place.starts_with('/') {
-            let authority = self.authority.clone();
-            let path = place.to_owned();
-            Some(Self { authority, path })
-        } else {
-            Self::parse(place).ok()
+        if place.contains("://") {
+            return Self::parse(place).ok();
         }
+        if place.starts_with("//") {
+            return Self::parse(&format!("http:{place}")).ok();
+        }
+        let own = self.path.split('?').next().unwrap_or_default();
+        let path = match place.chars().next() {
+            Some('/') => place.to_owned(),
+            Some('?') => format!("{own}{place}"),
+            _ => {
+                let folder = own.rsplit_once('/').map_or("", |(folder, _)| folder);
+                format!("{folder}/{place}")
+            }
+        };
+        Some(Self {
+            authority: self.authority.clone(),
+            path: without_dots(&path),
+        })
     }
 }
 
@@ -83,7 +96,7 @@ impl Answer {
     }
 }
 
-/// Asks.
+/// Asks with a body of one kind, at a path below an address.
 ///
 /// # Errors
 /// When there is no answer in time, or none that can be read.
@@ -94,15 +107,33 @@ pub(crate) async fn ask(
     kind: &str,
     body: &str,
 ) -> Result<Answer, Failure> {
-    let Url {
-        authority,
-        path: base,
-    } = url;
+    let url = Url {
+        authority: url.authority.clone(),
+        path: format!("{}{path}", url.path),
+    };
+    ask_with(&url, method, &[("Content-Type", kind)], body).await
+}
+
+/// Asks with those fields.
+///
+/// # Errors
+/// When there is no answer in time, or none that can be read.
+pub(crate) async fn ask_with(
+    url: &Url,
+    method: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, Failure> {
+    let Url { authority, path } = url;
+    let path = if path.is_empty() { "/" } else { path };
     let length = body.len();
-    let request = format!(
-        "{method} {base}{path} HTTP/1.1\r\nHost: {authority}\r\nContent-Type: {kind}\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    );
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n");
+    for (name, value) in fields {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str(&format!(
+        "Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    ));
     let exchange = async {
         let mut stream = TcpStream::connect(authority.as_str()).await?;
         stream.write_all(request.as_bytes()).await?;
@@ -140,6 +171,23 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.trim())
 }
 
+/// A path whose `.` and `..` are done (RFC 3986 section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut parts = Vec::new();
+    for part in path.split('/').skip(1) {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    format!("/{}{query}", parts.join("/"))
+}
+
 /// The pieces of a chunked body.
 fn joined(mut body: &str) -> Option<String> {
     let mut whole = String::new();
@@ -167,9 +215,28 @@ mod tests {
         );
         assert_eq!(url.join("/x").unwrap().path, "/x");
         assert_eq!(url.join("http://h:1/y").unwrap().authority, "h:1");
-        assert_eq!(url.join("y"), None);
+        assert_eq!(url.join("https://h:1/y"), None);
         assert_eq!(Url::parse("http://h").unwrap().authority, "h:80");
         assert!(Url::parse("https://h").is_err());
+    }
+
+    #[test]
+    fn places_are_found_from_where_they_are_named() {
+        let url = Url::parse("http://h:1/live/whip?room=1").unwrap();
+        for (place, path) in [
+            ("/r/7", "/r/7"),
+            ("r/7", "/live/r/7"),
+            ("./r/7?k=a/../b", "/live/r/7?k=a/../b"),
+            ("../../r", "/r"),
+            ("?room=2", "/live/whip?room=2"),
+            ("//h:1/r", "/r"),
+        ] {
+            let found = url.join(place).unwrap();
+            assert_eq!(
+                (found.authority.as_str(), found.path.as_str()),
+                ("h:1", path)
+            );
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use bridge_core::SrtpProfile;
 use clap::{Parser, ValueEnum};
 
+use super::Failure;
+
 /// Plays the clients of a conference server, and says what it costs to serve them.
 ///
 /// ICE, DTLS and SRTP are real. The server is started beside (a release build of `trestle` in the
@@ -59,6 +61,9 @@ pub struct Options {
     /// Server that runs already: URL of what --via speaks to
     #[arg(long, value_name = "URL")]
     pub target: Option<String>,
+    /// Token that WHIP and WHEP servers may want
+    #[arg(long, value_name = "TOKEN")]
+    pub bearer: Option<String>,
     /// Process of that server, for its CPU time and memory
     #[arg(long)]
     pub pid: Option<u32>,
@@ -103,6 +108,12 @@ pub struct Options {
     /// Print one JSON object to standard output
     #[arg(long)]
     pub json: bool,
+    /// Add each run to a file, as one line of JSON with the load's name and the server's command
+    #[arg(long, value_name = "FILE")]
+    pub append: Option<PathBuf>,
+    /// What the load is called there
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
     /// Write a plot of the run
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
@@ -169,6 +180,33 @@ pub enum Profile {
     Gcm256,
     /// AES-128 in counter mode with HMAC-SHA1 cut to 80 bits.
     Cm80,
+}
+
+impl Options {
+    /// The command of the server that is started.
+    ///
+    /// # Errors
+    /// When the way of joining has no server of its own.
+    pub(crate) fn command(&self) -> Result<String, Failure> {
+        if let Some(command) = &self.server {
+            return Ok(command.clone());
+        }
+        match self.via {
+            Via::Colibri => Ok("trestle bridge".to_owned()),
+            Via::Xmpp => Ok("trestle".to_owned()),
+            Via::SdpHttp => Ok("ceiling".to_owned()),
+            Via::Whip | Via::Janus => {
+                let text = "name the server: --target URL --pid PID";
+                Err(Failure(text.to_owned()))
+            }
+        }
+    }
+
+    /// What is measured: a command, or an address.
+    pub(crate) fn measured(&self) -> String {
+        let target = self.target.clone();
+        target.unwrap_or_else(|| self.command().unwrap_or_default())
+    }
 }
 
 impl Profile {

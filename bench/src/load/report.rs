@@ -1,7 +1,8 @@
 //! Says what was measured: as a table, and as one JSON object.
 
 use core::time::Duration;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -109,6 +110,8 @@ impl Report {
         let lost = (numbered - packets).max(0.0);
         let quantile = |share| it.look.latency.quantile(share);
         let mut json = json!({
+            "load": options.name,
+            "server": options.measured(),
             "scenario": word(options.scenario),
             "via": word(options.via),
             "profile": word(options.profile),
@@ -198,6 +201,19 @@ impl Report {
             table.push_str(&format!("{label:28} {shown:>14}\n"));
         }
         table
+    }
+
+    /// Adds the run to the file that the options name, as one line.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn keep(&self, options: &Options) -> Result<(), Failure> {
+        let Some(file) = &options.append else {
+            return Ok(());
+        };
+        let open = OpenOptions::new().create(true).append(true).open(file);
+        open.and_then(|mut file| writeln!(file, "{}", self.json))
+            .map_err(|error| failure(&file.display().to_string(), error))
     }
 
     /// Writes the run as a picture.

@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     let host = host(&server.url)?;
     let (orders, media) = Generator::start(options, &plan, host)?;
     let session = Session {
-        joining: Joining::new(options.via, &server.url)?,
+        joining: Joining::new(options, &server.url)?,
         identity: Identity::new(options.profile.srtp())?,
         orders: orders.clone(),
         clock: Clock::start(),
@@ -72,7 +72,9 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     if media.join().is_err() {
         return Err(Failure("the media thread panicked".to_owned()));
     }
-    report
+    let report = report?;
+    report.keep(options)?;
+    Ok(report)
 }
 
 async fn measure(
@@ -212,6 +214,10 @@ async fn join_all(session: &Arc<Session>, members: &[Member]) -> Result<Joins, F
     let (first, others) = members.split_at_checked(first).unwrap_or((members, &[]));
     let mut all: Joins = (Histogram::default(), Vec::new());
     join_some(session, first, &mut all).await?;
+    if !others.is_empty() {
+        // Such a server makes a stream known when something has come of it.
+        session.orders.start_sending();
+    }
     join_some(session, others, &mut all).await?;
     Ok(all)
 }

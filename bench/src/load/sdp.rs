@@ -1,6 +1,6 @@
 //! Writes offers and reads answers: as much SDP as browsers say to a server (RFC 8866, RFC 8829).
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::handshake::Identity;
 use super::leg::{Local, Numbers, Remote};
@@ -88,15 +88,20 @@ fn source(local: &Local) -> String {
     )
 }
 
-/// The server's end of the transport; `None` when it does not say enough.
-pub(crate) fn remote(text: &str) -> Option<Remote> {
+/// The server's end of the transport, by an address like `ours` if there is one; `None` when it
+/// does not say enough.
+pub(crate) fn remote(text: &str, ours: Ipv4Addr) -> Option<Remote> {
     let setup = lines(text, "a=setup:").next().unwrap_or("passive");
     let is_lite = text.lines().any(|line| line.trim() == "a=ice-lite");
     let is_offer = setup == "actpass";
+    let candidates = lines(text, "a=candidate:").filter_map(candidate);
     Some(Remote {
         ufrag: lines(text, "a=ice-ufrag:").next()?.to_owned(),
         password: lines(text, "a=ice-pwd:").next()?.to_owned(),
-        address: lines(text, "a=candidate:").find_map(candidate)?,
+        address: candidates
+            .clone()
+            .find(|it| it.ip().is_loopback() == ours.is_loopback())
+            .or_else(|| candidates.clone().next())?,
         // Who offers controls, unless the other one is lite (RFC 8445 section 6.1.1).
         controlling: is_lite || !is_offer,
         dtls_client: setup != "active",
@@ -140,7 +145,7 @@ fn candidate(line: &str) -> Option<SocketAddrV4> {
     is_it.then(|| SocketAddrV4::new(ip, port))
 }
 
-fn lines<'a>(text: &'a str, start: &str) -> impl Iterator<Item = &'a str> {
+fn lines<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> + Clone {
     text.lines()
         .filter_map(move |line| line.trim_end().strip_prefix(start))
 }
@@ -171,7 +176,7 @@ mod tests {
             "a=setup:",
             "a=candidate:1 1 UDP 9 127.0.0.1 5 typ host\r\na=setup:",
         );
-        let read = remote(&offered).unwrap();
+        let read = remote(&offered, Ipv4Addr::LOCALHOST).unwrap();
         assert!(!read.controlling && read.dtls_client);
         assert_eq!(read.numbers, OFFERED);
         let answer = answer(
@@ -188,9 +193,20 @@ mod tests {
     fn the_yardsticks_answer_is_read() {
         let text = "v=0\r\na=ice-lite\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\na=setup:passive\r\n\
                     a=candidate:1 1 udp 1 127.0.0.1 4711 typ host\r\n";
-        let read = remote(text).unwrap();
+        let read = remote(text, Ipv4Addr::LOCALHOST).unwrap();
         assert_eq!(read.address.to_string(), "127.0.0.1:4711");
         assert!(read.controlling && read.dtls_client);
-        assert_eq!(remote("v=0\r\n"), None);
+        assert_eq!(remote("v=0\r\n", Ipv4Addr::LOCALHOST), None);
+    }
+
+    #[test]
+    fn of_several_addresses_the_one_like_ours_is_taken() {
+        let text = "a=ice-ufrag:u\r\na=ice-pwd:p\r\na=candidate:1 1 tcp 9 127.0.0.1 1 typ host\r\n\
+                    a=candidate:2 1 udp 9 fe80::1 2 typ host\r\n\
+                    a=candidate:3 1 udp 9 198.51.100.2 3 typ host\r\n\
+                    a=candidate:4 1 udp 9 127.0.0.1 4 typ host\r\n";
+        let port = |ours: [u8; 4]| remote(text, ours.into()).map(|it| it.address.port());
+        assert_eq!(port([127, 64, 0, 1]), Some(4));
+        assert_eq!(port([198, 51, 100, 1]), Some(3));
     }
 }

@@ -102,16 +102,7 @@ impl Server {
     }
 
     fn start(options: &Options) -> Result<Self, Failure> {
-        let command = match (&options.server, options.via) {
-            (Some(command), _) => command.clone(),
-            (None, Via::Colibri) => "trestle bridge".to_owned(),
-            (None, Via::Xmpp) => "trestle".to_owned(),
-            (None, Via::SdpHttp) => "ceiling".to_owned(),
-            (None, Via::Whip | Via::Janus) => {
-                let text = "name the server: --target URL --pid PID";
-                return Err(Failure(text.to_owned()));
-            }
-        };
+        let command = options.command()?;
         let port = command.contains("{port}").then(free_port).transpose()?;
         let number = port.map(|port| port.to_string()).unwrap_or_default();
         let command = command.replace("{port}", &number);

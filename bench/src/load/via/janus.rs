@@ -13,7 +13,7 @@ use super::Ask;
 use crate::clock::wall;
 use crate::load::http::{Url, ask};
 use crate::load::leg::Remote;
-use crate::load::{Failure, failure, sdp};
+use crate::load::{Failure, failure};
 
 /// Time between two signs of life; Janus ends a session after a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -75,7 +75,7 @@ impl Janus {
         let offer = it.offer(true, 0);
         let jsep = json!({ "type": "offer", "sdp": offer });
         self.message(handle, &body, Some(&jsep)).await?;
-        self.description(session).await
+        self.description(session, it).await
     }
 
     async fn subscribe(
@@ -101,7 +101,8 @@ impl Janus {
         let jsep = json!({ "type": "answer", "sdp": it.answer(offer) });
         let start = json!({ "request": "start", "room": room });
         self.message(handle, &start, Some(&jsep)).await?;
-        sdp::remote(offer).ok_or_else(|| Failure(format!("an offer without a transport: {offer}")))
+        it.remote(offer)
+            .ok_or_else(|| Failure(format!("an offer without a transport: {offer}")))
     }
 
     /// Makes a room when it is needed first.
@@ -126,11 +127,11 @@ impl Janus {
     }
 
     /// The answer of an event.
-    async fn description(&self, session: u64) -> Result<Remote, Failure> {
+    async fn description(&self, session: u64, it: &Ask<'_>) -> Result<Remote, Failure> {
         let event = self.event(session).await?;
         let answer = event.pointer("/jsep/sdp").and_then(Value::as_str);
         answer
-            .and_then(sdp::remote)
+            .and_then(|answer| it.remote(answer))
             .ok_or_else(|| Failure(format!("Janus does not answer: {event}")))
     }
 

@@ -4,7 +4,7 @@ use super::Failure;
 use super::handshake::Identity;
 use super::http::Url;
 use super::leg::{Local, Remote};
-use super::options::Via;
+use super::options::{Options, Via};
 use super::plan::{Member, Transports};
 use super::sdp;
 
@@ -57,6 +57,11 @@ impl Ask<'_> {
         self.filtered(&sdp::answer(self.local, self.identity, offered))
     }
 
+    /// The server's end, as its description has it.
+    fn remote(&self, described: &str) -> Option<Remote> {
+        sdp::remote(described, *self.local.address.ip())
+    }
+
     /// A description without what is not to be agreed on.
     fn filtered(&self, text: &str) -> String {
         if self.transport_cc {
@@ -69,13 +74,13 @@ impl Ask<'_> {
 
 impl Joining {
     /// A way to join at that address.
-    pub(crate) fn new(via: Via, target: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &Options, target: &str) -> Result<Self, Failure> {
         let url = || Url::parse(target);
-        Ok(match via {
+        Ok(match options.via {
             Via::Colibri => Self::Colibri(colibri::Colibri::new(url()?)),
             Via::SdpHttp => Self::SdpHttp(sdp_http::SdpHttp(url()?)),
             Via::Xmpp => Self::Xmpp(xmpp::Xmpp::new(url()?)),
-            Via::Whip => Self::Whip(whip::Whip::new(target)),
+            Via::Whip => Self::Whip(whip::Whip::new(target, options.bearer.as_deref())),
             Via::Janus => Self::Janus(janus::Janus::new(url()?)),
         })
     }

@@ -1,9 +1,9 @@
 //! Joins by one HTTP call with an offer, whose answer is the rest: the yardstick.
 
 use super::Ask;
+use crate::load::Failure;
 use crate::load::http::{Url, ask};
 use crate::load::leg::Remote;
-use crate::load::{Failure, sdp};
 
 /// A yardstick, or a server that speaks as it does.
 pub(crate) struct SdpHttp(pub(crate) Url);
@@ -29,7 +29,7 @@ impl SdpHttp {
         let answer = ask(&self.0, "POST", &path, "application/sdp", &offer)
             .await?
             .good()?;
-        sdp::remote(&answer)
+        it.remote(&answer)
             .ok_or_else(|| Failure(format!("an answer without a transport: {answer}")))
     }
 }
