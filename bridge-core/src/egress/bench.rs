@@ -79,6 +79,7 @@ impl EgressBench {
         order.rebuild(&self.script.sources, &[], &[]);
         let view = View {
             sources: &self.script.sources,
+            names: &self.script.names,
             order: &order,
             own: EndpointKey(own),
         };

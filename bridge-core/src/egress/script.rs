@@ -19,6 +19,7 @@ use crate::id::{
 };
 use crate::ingest::source::{Encoding, Facts, MediaPacket, Pending, Source};
 use crate::ingest::store::Entry;
+use crate::map::{Map, MapSeed};
 use crate::packet::{Packet, Pool};
 use crate::random::Random;
 use crate::route::conference::Owner;
@@ -38,6 +39,7 @@ use crate::time::Time;
 pub(crate) struct Script {
     pub(crate) now: Time,
     pub(crate) sources: Slab<SourceKey, Source>,
+    pub(crate) names: Map<SourceName, SourceKey>,
     pub(crate) receiver: Receiver,
     pub(crate) speakers: Vec<EndpointKey>,
     pub(crate) stats: BridgeStats,
@@ -149,6 +151,7 @@ impl Script {
         Some(Self {
             now,
             sources: Slab::new(),
+            names: MapSeed::new(1).map(),
             receiver,
             speakers: Vec::new(),
             stats: BridgeStats::default(),
@@ -192,9 +195,11 @@ impl Script {
             encoding
         });
         let (name, video_type) = (description.name, description.video_type);
-        let source = Source::new(&owner, name, kind, video_type, encodings.collect());
+        let source = Source::new(&owner, name.clone(), kind, video_type, encodings.collect());
         self.endpoints.push(owner.key);
-        Some(self.sources.insert_with(|_| source))
+        let key = self.sources.insert_with(|_| source);
+        self.names.insert(name, key);
+        Some(key)
     }
 
     /// Passes time.
@@ -208,6 +213,7 @@ impl Script {
             .rebuild(&self.sources, &self.speakers, &self.endpoints);
         let view = View {
             sources: &self.sources,
+            names: &self.names,
             order: &self.order,
             own: endpoint_key(0),
         };

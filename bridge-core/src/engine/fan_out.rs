@@ -536,9 +536,8 @@ impl Engine {
         let Some(room) = self.conferences.get_mut(key) else {
             return;
         };
-        room.conference.follow(roster, &mut self.pool);
-        for endpoint in &room.conference.local {
-            if let Some(endpoint) = self.endpoints.get_mut(*endpoint) {
+        for owner in room.conference.follow(roster, &mut self.pool) {
+            if let Some(endpoint) = self.endpoints.get_mut(owner) {
                 endpoint.ingest.adopt_sources(&room.conference);
             }
         }

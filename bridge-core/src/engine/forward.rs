@@ -91,6 +91,7 @@ impl Engine {
             if has_changed || endpoint.receiver.is_route_due(now) {
                 let view = View {
                     sources,
+                    names: room.conference.names(),
                     order: &room.order,
                     own: key,
                 };

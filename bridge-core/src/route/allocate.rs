@@ -65,8 +65,6 @@ pub(crate) enum Reason {
     Oversend,
     /// The receiver does not want it.
     Constraint,
-    /// Too many others come before it.
-    LastN,
     /// Its owner does not show anything, or a moderator stopped it.
     NotShown,
     /// The receiver does not take its codec.
@@ -416,13 +414,13 @@ thumbnail before a screen: -- -- 0- 0- 0- 0- 0- 00 00 00 00 00
         let candidates = [
             candidate(0, 180, &CAMERA),
             candidate(1, 360, &CAMERA),
-            refused(Reason::LastN),
+            refused(Reason::NotShown),
         ];
         let decided = decide(&candidates, Some(400_000));
         assert_eq!(decided[0].reason, Reason::Fits);
         let (need, have) = (500_000, 250_000);
         assert_eq!(decided[1].reason, Reason::NoBudget { need, have });
-        assert_eq!(decided[2].reason, Reason::LastN);
+        assert_eq!(decided[2].reason, Reason::NotShown);
         assert_eq!(decided[2].target, None);
         let heights = decided.iter().map(|one| one.wanted_height);
         assert_eq!(heights.collect::<Vec<_>>(), [180, 360, 0]);

@@ -179,6 +179,11 @@ impl Conference {
         self.names.get(name).copied()
     }
 
+    /// Everything that is announced, by name.
+    pub(crate) const fn names(&self) -> &Map<SourceName, SourceKey> {
+        &self.names
+    }
+
     /// What waited is forwarded.
     pub(crate) fn clear_pending(&mut self) {
         for key in self.active.drain(..) {

@@ -18,7 +18,7 @@ pub(crate) struct Constraints {
     default_max_height: i32,
     /// Wishes for single sources, sorted by name.
     single: Vec<(SourceName, VideoConstraints)>,
-    /// Sources on stage and selected with their place, sorted by name.
+    /// Sources on stage and selected, each once, the most important first.
     ranks: Vec<(SourceName, Rank)>,
     assumed_bandwidth: Option<u64>,
     heard: bool,
@@ -94,12 +94,9 @@ impl Constraints {
             .map_or_else(|| self.default_wish(), |(_, wish)| *wish)
     }
 
-    /// Where a source stands.
-    pub(crate) fn rank(&self, source: &SourceName) -> Rank {
-        let rank = self.ranks.binary_search_by(|(name, _)| name.cmp(source));
-        rank.ok()
-            .and_then(|at| self.ranks.get(at))
-            .map_or(Rank::Other, |(_, rank)| *rank)
+    /// The sources that the receiver named, each once, the most important first.
+    pub(crate) fn ranks(&self) -> &[(SourceName, Rank)] {
+        &self.ranks
     }
 
     const fn default_wish(&self) -> VideoConstraints {
@@ -121,6 +118,7 @@ impl Constraints {
         // A source that is named twice keeps its best place.
         self.ranks.sort();
         self.ranks.dedup_by(|a, b| a.0 == b.0);
+        self.ranks.sort_unstable_by_key(|(_, rank)| *rank);
     }
 }
 
@@ -199,8 +197,11 @@ mod tests {
         assert_eq!(height(&constraints, "b-v0"), 360);
         assert_eq!(constraints.last_n(), Some(3));
         assert_eq!(constraints.assumed_bandwidth(), Some(1_000_000));
-        assert_eq!(constraints.rank(&name("t-v0")), Rank::OnStage(0));
-        assert_eq!(constraints.rank(&name("s-v0")), Rank::Selected(0));
+        let ranks = [
+            (name("t-v0"), Rank::OnStage(0)),
+            (name("s-v0"), Rank::Selected(0)),
+        ];
+        assert_eq!(constraints.ranks(), ranks, "named twice, the better place");
         constraints.apply(&ReceiverConstraints {
             last_n: Some(-1),
             on_stage_sources: Some(vec![]),
@@ -209,8 +210,11 @@ mod tests {
         });
         assert_eq!(constraints.last_n(), None);
         assert_eq!(constraints.assumed_bandwidth(), None);
-        assert_eq!(constraints.rank(&name("t-v0")), Rank::Selected(1));
-        assert_eq!(constraints.rank(&name("x-v0")), Rank::Other);
+        let ranks = [
+            (name("s-v0"), Rank::Selected(0)),
+            (name("t-v0"), Rank::Selected(1)),
+        ];
+        assert_eq!(constraints.ranks(), ranks);
     }
 
     #[test]

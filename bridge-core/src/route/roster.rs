@@ -104,11 +104,14 @@ impl Listed {
 
 impl Conference {
     /// Becomes what the home shard says; a source that is listed as before goes on undisturbed.
-    pub(crate) fn follow(&mut self, roster: &Roster, pool: &mut Pool) {
-        let keys = self.sources.iter().map(|(key, _)| key);
-        let gone: Vec<SourceKey> = keys.filter(|key| !roster.lists(*key)).collect();
-        for key in gone {
+    /// Gives the endpoints of this shard whose sources came or went.
+    pub(crate) fn follow(&mut self, roster: &Roster, pool: &mut Pool) -> Vec<EndpointKey> {
+        let gone = self.sources.iter().filter(|(key, _)| !roster.lists(*key));
+        let gone: Vec<_> = gone.map(|(key, source)| (key, source.owner)).collect();
+        let mut owners = Vec::new();
+        for (key, owner) in gone {
             self.withdraw(key, pool);
+            owners.push(owner);
         }
         for (key, listed) in &roster.sources {
             if let Some(source) = self.sources.get_mut(*key) {
@@ -118,6 +121,7 @@ impl Conference {
                 let source = listed.source(self.is_own(listed.owner.key));
                 self.sources.insert_at(*key, source);
                 self.learn(*key);
+                owners.push(listed.owner.key);
             }
         }
         self.endpoints.clone_from(&roster.endpoints);
@@ -125,6 +129,10 @@ impl Conference {
         let (own, shards) = (self.shard, roster.shards.iter().copied());
         self.set_others(shards.filter(|shard| *shard != own).collect());
         self.changes += 1;
+        owners.retain(|owner| self.is_own(*owner));
+        owners.sort_unstable();
+        owners.dedup();
+        owners
     }
 
     /// Says which other shards hold a part of it; `true` if that is new.

@@ -1,9 +1,10 @@
 //! Holds what one receiver gets of each source, and what all receivers together ask of senders.
 
 use crate::description::MediaKind;
-use crate::id::{EndpointKey, SourceKey};
+use crate::id::{EndpointKey, SourceKey, SourceName};
 use crate::ingest::source::Source;
 use crate::limits::ENCODINGS_MAX;
+use crate::map::Map;
 use crate::slab::Slab;
 
 use super::allocate::{Allocation, Candidate, Layer, Offer, Reason, TEMPORAL_MAX, allocate};
@@ -17,6 +18,8 @@ use crate::time::Time;
 pub(crate) struct View<'a> {
     /// Every source of the conference.
     pub(crate) sources: &'a Slab<SourceKey, Source>,
+    /// The same by name.
+    pub(crate) names: &'a Map<SourceName, SourceKey>,
     /// The same by importance.
     pub(crate) order: &'a SpeechOrder,
     /// The receiver itself, which does not get what it sends.
@@ -44,7 +47,8 @@ pub(crate) struct Table {
     allocations: Vec<Allocation>,
     audio: Vec<SourceKey>,
     candidates: Vec<Candidate>,
-    ranked: Vec<(Rank, usize, SourceKey)>,
+    /// The sources that the receiver named, the most important first.
+    ranked: Vec<(Rank, SourceKey)>,
     /// The decisions before the latest, sorted by source.
     before: Vec<Allocation>,
 }
@@ -78,17 +82,11 @@ impl Table {
         let budget = capacity.budget.map(|all| all.saturating_sub(sound));
         allocate(&self.candidates, budget, &mut self.allocations);
         let is_as_before = |now: &Allocation| {
-            let before = self.decided_before(now.source);
+            let before = decided_before(&self.before, now.source);
             before.map_or(0, |before| before.wanted_height) == now.wanted_height
         };
-        self.before.len() != self.allocations.len() || !self.allocations.iter().all(is_as_before)
-    }
-
-    fn decided_before(&self, source: SourceKey) -> Option<&Allocation> {
-        let before = self
-            .before
-            .binary_search_by_key(&source, |before| before.source);
-        before.ok().and_then(|at| self.before.get(at))
+        wanted(&self.before) != wanted(&self.allocations)
+            || !self.allocations.iter().all(is_as_before)
     }
 
     /// Decisions on pictures, the most important first.
@@ -101,17 +99,19 @@ impl Table {
         &self.audio
     }
 
-    /// Orders the videos of others: on stage, selected, then by speech.
+    /// Finds the videos of others that the receiver named: on stage, then selected.
     fn rank(&mut self, view: &View<'_>, constraints: &Constraints) {
         self.ranked.clear();
-        let others = view.order.video.iter().enumerate();
-        self.ranked.extend(others.filter_map(|(at, key)| {
-            let source = view.sources.get(*key)?;
-            (source.owner != view.own).then(|| (constraints.rank(&source.name), at, *key))
+        let named = constraints.ranks().iter();
+        self.ranked.extend(named.filter_map(|(name, rank)| {
+            let key = *view.names.get(name)?;
+            let source = view.sources.get(key)?;
+            (source.kind == MediaKind::Video && source.owner != view.own).then_some((*rank, key))
         }));
-        self.ranked.sort_unstable();
     }
 
+    /// Lists what may be forwarded: what the receiver named, then by speech. It ends where lastN
+    /// does, so that a conference of any size costs a receiver no more than that.
     fn gather(
         &mut self,
         now: Time,
@@ -121,9 +121,17 @@ impl Table {
     ) {
         let wanted = constraints.last_n().unwrap_or(usize::MAX);
         let mut places = wanted.min(capacity.video_slots.unwrap_or(usize::MAX));
+        let ranked = &self.ranked;
+        let is_ranked = |key: &SourceKey| ranked.iter().any(|(_, named)| named == key);
+        let others = view.order.video.iter().filter(|key| !is_ranked(key));
+        let others = others.map(|key| (Rank::Other, *key));
         self.candidates.clear();
-        for (rank, _, key) in &self.ranked {
-            let Some(source) = view.sources.get(*key) else {
+        for (rank, key) in ranked.iter().copied().chain(others) {
+            if places == 0 {
+                break;
+            }
+            let source = view.sources.get(key);
+            let Some(source) = source.filter(|source| source.owner != view.own) else {
                 continue;
             };
             let wish = constraints.wish(&source.name);
@@ -133,27 +141,38 @@ impl Table {
                 Some(Reason::Constraint)
             } else if !is_shown(source) {
                 Some(Reason::NotShown)
-            } else if places == 0 {
-                Some(Reason::LastN)
             } else {
-                // What is refused for other reasons takes no place of lastN.
+                // What is refused takes no place of lastN.
                 places -= 1;
                 None
             };
+            let before = decided_before(&self.before, key).and_then(|before| before.target);
             self.candidates.push(Candidate {
-                source: *key,
+                source: key,
                 video_type: source.video_type,
                 on_stage: matches!(rank, Rank::OnStage(_)),
                 refusal,
                 wish,
-                offers: offers(now, source),
-                current: self
-                    .decided_before(*key)
-                    .and_then(|before| before.target)
-                    .map(|target| target.encoding),
+                offers: match refusal {
+                    None => offers(now, source),
+                    Some(_) => [None; ENCODINGS_MAX],
+                },
+                current: before.map(|target| target.encoding),
             });
         }
     }
+}
+
+/// The decision on a source among the earlier ones, which are in order.
+fn decided_before(before: &[Allocation], source: SourceKey) -> Option<&Allocation> {
+    let at = before.binary_search_by_key(&source, |before| before.source);
+    before.get(at.ok()?)
+}
+
+/// How many sources are wanted at any height.
+fn wanted(allocations: &[Allocation]) -> usize {
+    let wanted = allocations.iter().filter(|one| one.wanted_height != 0);
+    wanted.count()
 }
 
 /// What a sound takes of the budget, before any picture.
@@ -282,7 +301,6 @@ mod tests {
     use super::*;
     use crate::egress::ReceiverOptions;
     use crate::egress::script::Script;
-    use crate::id::SourceName;
 
     /// The heights that are told when receivers want these.
     fn told(
