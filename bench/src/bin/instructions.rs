@@ -20,8 +20,8 @@ use bridge_core::codec::vp8::Vp8Descriptor;
 use bridge_core::id::Ssrc;
 use bridge_core::rtcp::{CompoundWriter, RtcpPacket, packets};
 use bridge_core::rtp::{RtpHeader, extension};
-use bridge_core::sim::Rig;
-use bridge_core::srtp::{OutboundContext, SrtpProfile};
+use bridge_core::sim::{Crowd, Layout, Rig};
+use bridge_core::srtp::{GcmBackend, OutboundContext, SrtpProfile};
 use bridge_core::{AllocateBench, BoundBench, DemuxBench, EgressBench, IngestBench, Time};
 use clap::Parser;
 
@@ -240,7 +240,7 @@ fn measured_pass(pass: &mut dyn Pass) -> u64 {
     black_box(pass.pass())
 }
 
-const WORK: [Work; 14] = [
+const WORK: [Work; 20] = [
     new("parse/rtp_and_vp8", 200, || Some(Box::new(parse_media))),
     new("parse/feedback_on_100_packets", 20, parse_feedback),
     new("demux/endpoints_1000", 100, || {
@@ -289,6 +289,38 @@ const WORK: [Work; 14] = [
     new("forward/gcm128/receivers_10/burst_1", 10, || {
         forward(10, 1, SrtpProfile::AeadAes128Gcm)
     }),
+    new("forward/gcm128/receivers_500/burst_1", 10, || {
+        forward(500, 1, SrtpProfile::AeadAes128Gcm)
+    }),
+    new("growth/rooms_1_of_10", 20, || {
+        layout(&Layout::rooms(1, 9, 1))
+    }),
+    new("growth/rooms_20_of_10", 20, || {
+        layout(&Layout::rooms(20, 9, 1))
+    }),
+    new("growth/change/members_25", 10, || change(25)),
+    new("growth/change/members_100", 10, || change(100)),
+    new("growth/everybody_50_last_10", 50, || {
+        layout(&Layout::everybody(50, 10, 1))
+    }),
+];
+
+/// What may cost how many per cent of what, by the budget: receivers, rooms and members cost a
+/// packet nothing, and a change in a conference costs each member no more in a large one.
+#[cfg(test)]
+const GROWTH: [(&str, &str, u64); 4] = [
+    (
+        "forward/gcm128/receivers_500/burst_1",
+        "forward/gcm128/receivers_10/burst_1",
+        110,
+    ),
+    ("growth/rooms_20_of_10", "growth/rooms_1_of_10", 115),
+    (
+        "growth/everybody_50_last_10",
+        "forward/gcm128/receivers_10/burst_1",
+        115,
+    ),
+    ("growth/change/members_100", "growth/change/members_25", 150),
 ];
 
 /// Lets tables grow to their size first.
@@ -351,6 +383,23 @@ fn seal(profile: SrtpProfile) -> Option<Box<dyn Pass>> {
 
 fn forward(receivers: usize, burst: usize, profile: SrtpProfile) -> Option<Box<dyn Pass>> {
     Some(Box::new(Rig::new(receivers, burst, profile).ok()?))
+}
+
+fn layout(layout: &Layout) -> Option<Box<dyn Pass>> {
+    let profile = SrtpProfile::AeadAes128Gcm;
+    Some(Box::new(
+        Rig::of(layout, GcmBackend::default(), profile).ok()?,
+    ))
+}
+
+/// A change in a conference of so many on two shards, per member.
+fn change(members: usize) -> Option<Box<dyn Pass>> {
+    let mut crowd = Crowd::new(2, members, 20).ok()?;
+    let members = u64::try_from(members).ok()?;
+    Some(Box::new(move || {
+        black_box(crowd.change());
+        members
+    }))
 }
 
 /// Per cent over the budget that are let pass: what another compiler or library may make of it.
@@ -416,6 +465,18 @@ mod tests {
         let mut work: Vec<&str> = WORK.iter().map(|work| work.name).collect();
         work.sort_unstable();
         assert_eq!(names, work);
+    }
+
+    #[test]
+    fn what_a_packet_costs_does_not_grow_with_the_conference() {
+        let budget = read_budget(include_str!("../../instructions.toml")).unwrap();
+        for (more, few, percent) in GROWTH {
+            let (cost, least) = (budget[more], budget[few]);
+            assert!(
+                cost * 100 <= least * percent,
+                "{more}: {cost}, {few}: {least}, at most {percent} %"
+            );
+        }
     }
 
     #[test]

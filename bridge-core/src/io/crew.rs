@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::{EndpointKey, ShardId};
 use crate::packet::Packet;
-use crate::sim::{Recorder, Rig, Shard};
+use crate::sim::{Layout, Recorder, Rig, Shard};
 use crate::srtp::{GcmBackend, SrtpProfile};
 use crate::time::Time;
 
@@ -78,7 +78,12 @@ impl Crew {
     /// # Errors
     /// Those of [`Rig::new`], and [`Error::Io`] when the system gives no thread or poll.
     pub fn new(receivers: usize, burst: usize, profile: SrtpProfile, clock: Nanos) -> Result<Self> {
-        let rig = Rig::build(2, GcmBackend::default(), receivers, burst, profile)?;
+        let rig = Rig::build(
+            2,
+            &Layout::share(receivers, burst),
+            GcmBackend::default(),
+            profile,
+        )?;
         let poll = Poll::new().map_err(|error| Error::Io("make a poll", error))?;
         let bell = |token| {
             let waker = Waker::new(poll.registry(), Token(token));

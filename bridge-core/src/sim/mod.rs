@@ -8,6 +8,8 @@
 
 mod check;
 
+mod crowd;
+
 mod handshake;
 
 mod media;
@@ -49,12 +51,13 @@ use handshake::{Handshaker, Script};
 use net::{Network, Pipe};
 
 pub use check::StreamReport;
+pub use crowd::Crowd;
 pub use handshake::RealHandshake;
 pub use media::{Camera, Vp8Encoding};
 pub use net::{Link, NodeId};
 pub use node::Recorder;
 pub use peer::{Peer, PeerCounters, PeerOptions};
-pub use rig::Rig;
+pub use rig::{Layout, Rig};
 
 /// Settings of a simulation.
 #[derive(Clone, Debug)]
