@@ -95,7 +95,8 @@ pub(super) struct Checklist {
     started: Time,
     next_check: Time,
     first_valid: Option<Time>,
-    selected: Option<PairId>,
+    /// The pair that data goes by, and its path: asked for each run of packets.
+    selected: Option<(PairId, Path)>,
     is_nominated: bool,
     consent: Option<Consent>,
     /// Checks of the peer are answered and nothing else is done.
@@ -254,9 +255,11 @@ impl Checklist {
 
     /// Where data goes: the nominated pair, before that the first one that works.
     pub(super) fn selected(&self) -> Option<Path> {
-        self.selected
-            .and_then(|id| self.pair(id))
-            .map(|pair| pair.path)
+        self.selected.map(|(_, path)| path)
+    }
+
+    fn selected_id(&self) -> Option<PairId> {
+        self.selected.map(|(id, _)| id)
     }
 
     pub(super) const fn is_nominated(&self) -> bool {
@@ -368,7 +371,7 @@ impl Checklist {
         let oldest = self
             .pairs
             .iter()
-            .filter(|pair| is_discovered(pair) && Some(pair.id) != self.selected)
+            .filter(|pair| is_discovered(pair) && Some(pair.id) != self.selected_id())
             .min_by_key(|pair| (pair.state == PairState::Succeeded, pair.heard))
             .map(|pair| (pair.id, pair.path));
         if let Some((id, path)) = oldest {
@@ -388,7 +391,7 @@ impl Checklist {
             new.priority(ctx.role) >= old.priority(ctx.role) || !is_recent
         };
         let current = self
-            .selected
+            .selected_id()
             .filter(|_| self.is_nominated)
             .and_then(|id| self.pair(id));
         let goes = match (self.pair(id), current) {
@@ -410,15 +413,14 @@ impl Checklist {
         rtt: Option<Duration>,
     ) {
         self.is_nominated |= is_nominated;
-        if self.selected == Some(id) {
+        if self.selected_id() == Some(id) {
             return;
         }
-        let Some(pair) = self.pair(id) else { return };
-        ctx.events.push_back(AgentEvent::Selected {
-            path: pair.path,
-            rtt,
-        });
-        self.selected = Some(id);
+        let Some(path) = self.pair(id).map(|pair| pair.path) else {
+            return;
+        };
+        ctx.events.push_back(AgentEvent::Selected { path, rtt });
+        self.selected = Some((id, path));
         self.consent = Some(Consent::new(now, &mut ctx.random));
     }
 
@@ -516,7 +518,7 @@ impl Checklist {
         if by_peer {
             self.follow_nomination(ctx, now, id);
         }
-        if self.selected == Some(id)
+        if self.selected_id() == Some(id)
             && let Some(consent) = &mut self.consent
         {
             consent.confirm(now);
@@ -697,7 +699,7 @@ impl Checklist {
     /// silent.
     fn nominate_spare(&mut self) {
         let heard = self
-            .selected
+            .selected_id()
             .and_then(|id| self.pair(id))
             .and_then(|pair| pair.heard);
         let spare = self
