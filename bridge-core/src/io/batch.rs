@@ -13,8 +13,12 @@ use mio::net::UdpSocket;
 use super::sys::{self, Message, Sender};
 use crate::engine::Run;
 
-/// Bytes of the send arena: a pass of 700 full packets, small enough for the second-level cache.
+/// Bytes of the send arena: a pass of 700 full packets, more only where the socket takes them.
 const ARENA_BYTES: usize = 1 << 20;
+
+/// Bytes that are collected for a call, of some 200 full packets: the kernel copies them out of a
+/// near cache, and the first receivers of a large pass do not wait for the last.
+const CALL_BYTES: usize = 1 << 18;
 
 /// Runs in the arena at once.
 const RUNS_MAX: usize = 4_096;
@@ -58,6 +62,8 @@ enum Way {
 pub(crate) struct Batch {
     arena: Vec<u8>,
     used: usize,
+    /// Where in the arena it is time for a call.
+    call_at: usize,
     queue: Vec<Message>,
     /// Messages of the queue that are done.
     done: usize,
@@ -76,6 +82,7 @@ impl Batch {
         Self {
             arena: vec![0; ARENA_BYTES],
             used: 0,
+            call_at: CALL_BYTES,
             queue: Vec::with_capacity(RUNS_MAX),
             done: 0,
             pieces: Vec::with_capacity(SEGMENTS_MAX),
@@ -101,8 +108,8 @@ impl Batch {
         };
     }
 
-    /// Pieces of the arena for `runs`. A full arena is sent first; `None` when the socket takes
-    /// no more or the runs could never fit.
+    /// Pieces of the arena for `runs`. When there is enough for a call it is sent first; `None`
+    /// when the socket takes no more or the runs could never fit.
     pub(crate) fn reserve<const K: usize>(
         &mut self,
         socket: &UdpSocket,
@@ -112,7 +119,7 @@ impl Batch {
         let most = runs.each_ref().map(|run| self.message_bytes(run));
         let messages = runs.iter().zip(most);
         let messages = messages.map(|(run, most)| run.total.div_ceil(most)).sum();
-        if !self.has_room(bytes, messages) {
+        if self.used + bytes > self.call_at || !self.has_room(bytes, messages) {
             self.send(socket);
         }
         if !self.has_room(bytes, messages) {
@@ -137,6 +144,17 @@ impl Batch {
 
     /// Sends what there is. What the socket does not take now stays for the next time.
     pub(crate) fn send(&mut self, socket: &UdpSocket) {
+        if self.send_queue(socket) {
+            self.queue.clear();
+            self.done = 0;
+            self.used = 0;
+        }
+        // A socket that is full is not tried again for each packet.
+        self.call_at = self.used + CALL_BYTES;
+    }
+
+    /// `true` when nothing is left.
+    fn send_queue(&mut self, socket: &UdpSocket) -> bool {
         while let Some(rest) = self.queue.get(self.done..).filter(|rest| !rest.is_empty()) {
             self.sent.calls += 1;
             let result = match self.way {
@@ -154,20 +172,18 @@ impl Batch {
             match result {
                 Ok(0) => {
                     if !self.send_first_in_pieces(socket) {
-                        return;
+                        return false;
                     }
                 }
                 Ok(count) => self.finish(count),
                 Err(error) => {
                     if !self.recover(socket, &error) {
-                        return;
+                        return false;
                     }
                 }
             }
         }
-        self.queue.clear();
-        self.done = 0;
-        self.used = 0;
+        true
     }
 
     /// Whether something waits for the socket.
@@ -517,6 +533,24 @@ mod tests {
         assert_eq!(theirs.recv(&mut buffer).unwrap(), 3);
         let sent = batch.take_sent();
         assert_eq!((sent.packets, sent.refused), (1, 1));
+    }
+
+    #[test]
+    fn the_first_receivers_of_a_large_pass_do_not_wait_for_the_last() {
+        let (ours, _theirs, path) = pair();
+        let mut batch = Batch::new(&ours);
+        let run = Run {
+            path,
+            segment: 1_000,
+            total: 10_000,
+        };
+        for _ in 0..CALL_BYTES / run.total {
+            batch.reserve(&ours, [run]).unwrap();
+        }
+        assert_eq!(batch.take_sent().calls, 0);
+        batch.reserve(&ours, [run]).unwrap();
+        assert!(batch.take_sent().calls > 0);
+        assert_eq!(batch.used, run.total);
     }
 
     #[test]
