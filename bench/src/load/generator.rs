@@ -10,6 +10,7 @@ use bridge_core::{KeyingMaterial, SrtpProfile, Time};
 
 use super::histogram::Histogram;
 use super::leg::{Leg, Oddities, Opening};
+use super::media::{Frames, SCREEN_INTERVAL};
 use super::plan::{Plan, float};
 use super::process::own_thread;
 use super::{Failure, failure, options::Options};
@@ -34,6 +35,7 @@ enum Order {
     Keys(usize, Box<KeyingMaterial>),
     Send,
     AskForKeyframes,
+    ShareScreen(usize),
     Begin(Sender<()>),
     Look(Sender<Look>),
     Stop,
@@ -91,6 +93,11 @@ impl Orders {
         self.give(Order::AskForKeyframes);
     }
 
+    /// Lets a leg send its screen as well.
+    pub(crate) fn share_screen(&self, leg: usize) {
+        self.give(Order::ShareScreen(leg));
+    }
+
     /// Begins to measure.
     pub(crate) fn begin(&self) {
         let (answer, answers) = channel();
@@ -115,6 +122,47 @@ impl Orders {
     }
 }
 
+/// Streams that send frames of one kind at one pace.
+#[derive(Debug)]
+struct Schedule {
+    frames: Frames,
+    /// `None` when nothing is sent.
+    interval: Option<Duration>,
+    /// When each leg's next frame is due, and which of its streams it is. All have the same
+    /// interval, so they keep their order.
+    due: VecDeque<(Time, usize, usize)>,
+}
+
+impl Schedule {
+    const fn new(frames: Frames, interval: Option<Duration>) -> Self {
+        Self {
+            frames,
+            interval,
+            due: VecDeque::new(),
+        }
+    }
+
+    /// Adds streams, spread over a frame's time.
+    fn start(&mut self, now: Time, streams: &[(usize, usize)]) {
+        let Some(interval) = self.interval else {
+            return;
+        };
+        let (streams, count) = (streams.iter().enumerate(), float(streams.len()));
+        for (place, (leg, stream)) in streams {
+            let at = now + interval.mul_f64(float(place) / count);
+            self.due.push_back((at, *leg, *stream));
+        }
+    }
+
+    /// A stream whose frame is due; its next one is put down.
+    fn next(&mut self, now: Time) -> Option<(usize, usize)> {
+        let (due, leg, stream) = self.due.pop_front_if(|(due, ..)| *due <= now)?;
+        let next = due + self.interval?;
+        self.due.push_back((next, leg, stream));
+        Some((leg, stream))
+    }
+}
+
 /// The media thread.
 pub(crate) struct Generator {
     clock: Clock,
@@ -125,10 +173,8 @@ pub(crate) struct Generator {
     is_shared: bool,
     legs: Vec<Option<Leg>>,
     profile: SrtpProfile,
-    sizes: Vec<usize>,
-    interval: Option<Duration>,
-    /// When each leg's next frame is due, once all send.
-    frames: VecDeque<(Time, usize)>,
+    cameras: Schedule,
+    screens: Schedule,
     next_tend: Time,
     bytes: u64,
     sent: u64,
@@ -149,10 +195,11 @@ impl Generator {
         let (orders, receiver) = channel();
         let per_second = plan.packets_per_second / f64::from(options.burst.max(1));
         let interval = (per_second > 0.0).then(|| Duration::from_secs_f64(1.0 / per_second));
-        let (profile, sizes) = (options.profile.srtp(), sizes(options));
+        let profile = options.profile.srtp();
+        let cameras = Schedule::new(Frames::of(options), interval);
         // Made where it runs: what batches need may not change threads.
         let is_shared = host.is_loopback() && !options.ports;
-        let run = move || Self::new(receiver, (host, is_shared), profile, sizes, interval).run();
+        let run = move || Self::new(receiver, (host, is_shared), profile, cameras).run();
         let thread = thread::Builder::new()
             .name("media".to_owned())
             .spawn(run)
@@ -164,8 +211,7 @@ impl Generator {
         orders: Receiver<Order>,
         (host, is_shared): (Ipv4Addr, bool),
         profile: SrtpProfile,
-        sizes: Vec<usize>,
-        interval: Option<Duration>,
+        cameras: Schedule,
     ) -> Self {
         let clock = Clock::start();
         Self {
@@ -176,9 +222,8 @@ impl Generator {
             is_shared,
             legs: Vec::new(),
             profile,
-            sizes,
-            interval,
-            frames: VecDeque::new(),
+            cameras,
+            screens: Schedule::new(Frames::of_screen(), Some(SCREEN_INTERVAL)),
             next_tend: clock.now(),
             bytes: 0,
             sent: 0,
@@ -209,7 +254,9 @@ impl Generator {
                     }
                 }
             }
-            let next = self.frames.front().map(|(at, _)| *at);
+            let schedules = [&self.cameras, &self.screens];
+            let next = schedules.into_iter().filter_map(|it| it.due.front());
+            let next = next.map(|(at, ..)| *at).min();
             let wait = next.map_or(REST, |at| at.since(self.clock.now()).min(REST));
             if wait >= REST_MIN {
                 rest(wait.saturating_sub(REST_MIN).max(REST_MIN));
@@ -244,6 +291,13 @@ impl Generator {
                     if let Some(socket) = socket(&self.sockets, self.is_shared, at) {
                         leg.ask_for_keyframes(socket);
                     }
+                }
+            }
+            Order::ShareScreen(at) => {
+                if let Some(leg) = self.legs.get_mut(at).and_then(Option::as_mut) {
+                    let stream = leg.cameras.len();
+                    leg.share_screen();
+                    self.screens.start(self.clock.now(), &[(at, stream)]);
                 }
             }
             Order::Begin(answer) => {
@@ -285,37 +339,27 @@ impl Generator {
         }
     }
 
-    /// Spreads the senders over a frame's time, and lets them begin.
+    /// Lets all cameras run, also those that ran before.
     fn start_sending(&mut self) {
-        let Some(interval) = self.interval else {
-            return;
-        };
-        let sends = |leg: &Option<Leg>| leg.as_ref().is_some_and(|leg| leg.camera.is_some());
+        self.cameras.due.clear();
+        let sends = |leg: &Option<Leg>| leg.as_ref().is_some_and(|leg| !leg.cameras.is_empty());
         let legs = self.legs.iter().enumerate();
         let senders: Vec<_> = legs
             .filter(|(_, leg)| sends(leg))
-            .map(|(at, _)| at)
+            .map(|(at, _)| (at, 0))
             .collect();
-        let (now, count) = (self.clock.now(), float(senders.len()));
-        let senders = senders.into_iter().enumerate();
-        self.frames = senders
-            .map(|(place, at)| (now + interval.mul_f64(float(place) / count), at))
-            .collect();
+        self.cameras.start(self.clock.now(), &senders);
     }
 
     fn send_frames(&mut self, now: Time) {
-        let Some(interval) = self.interval else {
-            return;
-        };
-        // Sorted by when they are due: all have the same interval, so they keep their order.
-        while let Some((due, at)) = self.frames.front().copied().filter(|(due, _)| *due <= now) {
-            let leg = self.legs.get_mut(at).and_then(Option::as_mut);
-            if let (Some(leg), Some(socket)) = (leg, socket(&self.sockets, self.is_shared, at)) {
-                leg.send_frame(socket, now, &self.sizes);
-                self.sent += u64::try_from(self.sizes.len()).unwrap_or(0);
+        for schedule in [&mut self.cameras, &mut self.screens] {
+            while let Some((at, stream)) = schedule.next(now) {
+                let leg = self.legs.get_mut(at).and_then(Option::as_mut);
+                let socket = socket(&self.sockets, self.is_shared, at);
+                if let Some((leg, socket)) = leg.zip(socket) {
+                    self.sent += leg.send_frame(socket, now, stream, &schedule.frames);
+                }
             }
-            self.frames.pop_front();
-            self.frames.push_back((due + interval, at));
         }
     }
 
@@ -403,15 +447,6 @@ fn socket(sockets: &[Socket], is_shared: bool, leg: usize) -> Option<&Socket> {
     sockets.get(if is_shared { 0 } else { leg })
 }
 
-/// Sizes of the packets of a frame. Browsers split a frame into parts that differ by a byte.
-fn sizes(options: &Options) -> Vec<usize> {
-    let burst = usize::try_from(options.burst.max(1)).unwrap_or(1);
-    let size = options.size.clamp(super::media::SIZE_MIN, 1_460);
-    (0..burst)
-        .map(|at| size - usize::from(options.uneven && 2 * at >= burst))
-        .collect()
-}
-
 /// The loopback address of a leg: 127.64.0.1 and on.
 fn own_address(leg: usize) -> Ipv4Addr {
     let number = u32::try_from(leg + 1).unwrap_or(0) & 0x3f_ffff;
@@ -425,9 +460,24 @@ fn leg_of(address: Ipv4Addr) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
+
+    #[test]
+    fn streams_of_a_schedule_take_turns_at_an_even_pace() {
+        let frames = Frames::of_screen();
+        let mut schedule = Schedule::new(frames.clone(), Some(Duration::from_millis(100)));
+        schedule.start(Time::ZERO, &[(3, 0), (5, 1)]);
+        let mut turns = Vec::new();
+        for milliseconds in 0..=150 {
+            while let Some((leg, stream)) = schedule.next(Time::from_millis(milliseconds)) {
+                turns.push((milliseconds, leg, stream));
+            }
+        }
+        assert_eq!(turns, [(0, 3, 0), (50, 5, 1), (100, 3, 0), (150, 5, 1)]);
+        let mut silent = Schedule::new(frames, None);
+        silent.start(Time::ZERO, &[(3, 0)]);
+        assert_eq!(silent.next(Time::from_millis(1)), None);
+    }
 
     #[test]
     fn each_leg_has_an_address_of_its_own() {
@@ -435,16 +485,5 @@ mod tests {
             assert!(own_address(leg).is_loopback());
             assert_eq!(leg_of(own_address(leg)), Some(leg));
         }
-    }
-
-    #[test]
-    fn uneven_frames_differ_by_a_byte() {
-        let options =
-            |words: &str| Options::parse_from(["load"].into_iter().chain(words.split(' ')));
-        assert_eq!(
-            sizes(&options("--burst 4 --uneven")),
-            [1_150, 1_150, 1_149, 1_149]
-        );
-        assert_eq!(sizes(&options("--burst 1 --size 9999")), [1_460]);
     }
 }

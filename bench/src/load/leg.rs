@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::inbox::{FEEDBACK_INTERVAL, Inbox, REPORT_INTERVAL};
-use super::media::{self, Camera, Place};
+use super::media::{self, Camera, Frames, Place};
 use crate::clock::wall;
 use crate::stun;
 use crate::udp::{Arrival, Socket};
@@ -58,6 +58,8 @@ pub(crate) struct Local {
     pub(crate) ufrag: String,
     pub(crate) password: String,
     pub(crate) ssrc: u32,
+    /// Of its screen, once it shares that.
+    pub(crate) screen_ssrc: u32,
     pub(crate) address: SocketAddrV4,
 }
 
@@ -72,17 +74,21 @@ pub(crate) struct Oddities {
     pub(crate) unopened: u64,
     /// Keyframe requests that we got.
     pub(crate) keyframe_requests: u64,
+    /// Shortest time between two for one stream, in nanoseconds.
+    pub(crate) keyframe_interval: Option<u64>,
     /// RTCP that we got.
     pub(crate) control: u64,
 }
 
 impl Oddities {
-    pub(super) const fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.repeated += other.repeated;
         self.padding += other.padding;
         self.unopened += other.unopened;
         self.keyframe_requests += other.keyframe_requests;
         self.control += other.control;
+        let intervals = [self.keyframe_interval, other.keyframe_interval];
+        self.keyframe_interval = intervals.into_iter().flatten().min();
     }
 }
 
@@ -98,7 +104,9 @@ pub(crate) struct Leg {
     datagrams: UnboundedSender<Vec<u8>>,
     keys: Option<Keys>,
     is_sampled: bool,
-    pub(super) camera: Option<Camera>,
+    /// The streams that it sends: a camera, then a screen.
+    pub(super) cameras: Vec<Camera>,
+    transport_sequence: u16,
     next_feedback: Time,
     next_report: Time,
     pub(super) inbox: Inbox,
@@ -128,12 +136,12 @@ pub(crate) struct Opening {
 
 impl Leg {
     pub(super) fn new(now: Time, from: Ipv4Addr, opening: Opening) -> Self {
-        let Numbers {
-            vp8, transport_cc, ..
-        } = opening.remote.numbers;
+        let vp8 = opening.remote.numbers.vp8;
         let ssrc = opening.local.ssrc;
+        let camera = opening.sends.then(|| Camera::new(ssrc, vp8));
         Self {
-            camera: opening.sends.then(|| Camera::new(ssrc, vp8, transport_cc)),
+            cameras: camera.into_iter().collect(),
+            transport_sequence: 0,
             local: opening.local,
             from,
             remote: opening.remote,
@@ -149,6 +157,12 @@ impl Leg {
             inbox: Inbox::default(),
             oddities: Oddities::default(),
         }
+    }
+
+    /// Begins to share its screen, as the stream after those that it has.
+    pub(super) fn share_screen(&mut self) {
+        let (ssrc, vp8) = (self.local.screen_ssrc, self.remote.numbers.vp8);
+        self.cameras.push(Camera::new(ssrc, vp8));
     }
 
     /// Starts to protect.
@@ -174,7 +188,7 @@ impl Leg {
             0..=3 => self.receive_stun(now, socket, it),
             20..=63 => drop(self.datagrams.send(it.bytes.to_vec())),
             128..=191 => match it.bytes.get(1)? {
-                192..=223 => self.receive_rtcp(it.bytes),
+                192..=223 => self.receive_rtcp(it),
                 _ => return self.receive_rtp(now, socket, it),
             },
             _ => {}
@@ -235,58 +249,78 @@ impl Leg {
         (it.at > 0).then(|| it.at.saturating_sub(left))
     }
 
-    fn receive_rtcp(&mut self, bytes: &[u8]) {
+    fn receive_rtcp(&mut self, it: &Arrival<'_>) {
         self.oddities.control += 1;
-        let (Some(keys), Some(camera)) = (self.keys.as_mut(), self.camera.as_mut()) else {
+        let Some(keys) = self.keys.as_mut().filter(|_| !self.cameras.is_empty()) else {
             return;
         };
-        let mut packet = Packet::copy_of(bytes);
+        let mut packet = Packet::copy_of(it.bytes);
         if keys.inbound.unprotect_rtcp(&mut packet).is_err() {
             self.oddities.unopened += 1;
             return;
         }
         for packet in rtcp::packets(packet.bytes()).flatten() {
-            if matches!(
-                packet,
-                RtcpPacket::PictureLoss(_) | RtcpPacket::FullIntra(_)
-            ) {
-                camera.wants_keyframe = true;
-                self.oddities.keyframe_requests += 1;
+            match packet {
+                RtcpPacket::PictureLoss(loss) => self.keyframe_wanted(loss.media, it.at),
+                RtcpPacket::FullIntra(wanted) => {
+                    for entry in wanted.entries() {
+                        self.keyframe_wanted(entry.ssrc, it.at);
+                    }
+                }
+                _ => {}
             }
         }
     }
 
-    /// Sends the next frame: packets of those sizes.
-    pub(super) fn send_frame(&mut self, socket: &Socket, now: Time, sizes: &[usize]) {
-        let (Some(keys), Some(camera)) = (self.keys.as_ref(), self.camera.as_mut()) else {
-            return;
+    fn keyframe_wanted(&mut self, ssrc: Ssrc, at: u64) {
+        let mut cameras = self.cameras.iter_mut();
+        if let Some(camera) = cameras.find(|camera| camera.ssrc == ssrc.0) {
+            let oddities = &mut self.oddities;
+            oddities.keyframe_requests += 1;
+            let since = camera.request_keyframe(at);
+            let intervals = [oddities.keyframe_interval, since];
+            oddities.keyframe_interval = intervals.into_iter().flatten().min();
+        }
+    }
+
+    /// Sends a stream's next frame; gives how many packets it has.
+    pub(super) fn send_frame(
+        &mut self,
+        socket: &Socket,
+        now: Time,
+        stream: usize,
+        frames: &Frames,
+    ) -> u64 {
+        let (Some(keys), Some(camera)) = (self.keys.as_ref(), self.cameras.get_mut(stream)) else {
+            return 0;
         };
         let is_keyframe = camera.next_frame();
+        let sizes = frames.sizes(is_keyframe);
         let timestamp = timestamp(now);
         let mut room = [0; crate::udp::DATAGRAM];
+        let mut sent = 0;
         for (at, size) in sizes.iter().enumerate() {
             let place = Place {
+                is_keyframe,
                 is_first: at == 0,
                 is_last: at + 1 == sizes.len(),
             };
-            let Some(out) = room.get_mut(..*size) else {
-                return;
+            let number = self.transport_sequence;
+            let transport = self.remote.numbers.transport_cc.map(|id| (id, number));
+            let packet = room
+                .get_mut(..*size)
+                .and_then(|out| camera.packet(out, timestamp, place, transport, wall()));
+            let segment = room.get_mut(..size + keys.profile.rtp_overhead());
+            let Some(((index, header_length), segment)) = packet.zip(segment) else {
+                return sent;
             };
-            let made = camera.packet(out, timestamp, place, is_keyframe, wall());
-            let Some((index, header_length)) = made else {
-                return;
-            };
-            let Some(segment) = room.get_mut(..size + keys.profile.rtp_overhead()) else {
-                return;
-            };
-            if keys
-                .outbound
-                .seal_rtp(index, segment, header_length)
-                .is_ok()
-            {
-                socket.send(self.from, self.remote.address, segment);
+            self.transport_sequence = number.wrapping_add(1);
+            let sealed = keys.outbound.seal_rtp(index, segment, header_length);
+            if sealed.is_ok() && socket.send(self.from, self.remote.address, segment) {
+                sent += 1;
             }
         }
+        sent
     }
 
     /// Does what is due: checks, feedback, reports.
@@ -346,7 +380,7 @@ impl Leg {
     fn report(&mut self, now: Time, writer: &mut CompoundWriter<'_>) -> bool {
         let ssrc = self.local.ssrc;
         let mut says = false;
-        if let Some(camera) = &self.camera {
+        for camera in &self.cameras {
             let info = SenderInfo {
                 ssrc: Ssrc(camera.ssrc),
                 ntp: ntp(wall()),

@@ -1,9 +1,13 @@
 //! Makes the packets of a camera: VP8 frames whose packets say when they left.
 
+use core::time::Duration;
+
 use bridge_core::id::{PayloadType, Ssrc};
 use bridge_core::rtp::RtpHeader;
 use bridge_core::rtp::extension::ExtensionWriter;
 use bridge_core::rtp::packet::{FIXED_HEADER_LENGTH, set_extension};
+
+use super::options::Options;
 
 /// Bytes of the VP8 payload descriptor: picture id of 15 bits, TL0PICIDX, temporal id.
 const DESCRIPTOR: usize = 6;
@@ -26,39 +30,53 @@ const HEADER: usize = FIXED_HEADER_LENGTH + 8;
 /// Bytes of the shortest packet.
 pub(crate) const SIZE_MIN: usize = HEADER + STAMP_AT + MAGIC.len() + 8;
 
+/// Bytes of the longest one: what a network of 1,500 bytes carries with all that is around it.
+const SIZE_MAX: usize = 1_460;
+
+/// Bytes of a screen's packets.
+const SCREEN_SIZE: usize = 1_150;
+
+/// Time between two frames of a screen.
+pub(crate) const SCREEN_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A stream of frames.
 #[derive(Debug)]
 pub(crate) struct Camera {
     pub(crate) ssrc: u32,
     pub(crate) payload_type: u8,
-    /// Number of the extension element with the transport-wide sequence number.
-    pub(crate) transport_cc: Option<u8>,
     /// Roll-over counter and sequence number of the next packet.
     pub(crate) index: u64,
     /// Packets and payload bytes sent.
     pub(crate) packets: u32,
     pub(crate) octets: u32,
     /// The next frame is a keyframe.
-    pub(crate) wants_keyframe: bool,
-    transport_sequence: u16,
+    wants_keyframe: bool,
+    /// When the latest keyframe request came: nanoseconds since 1970.
+    requested: Option<u64>,
     frame: u16,
     references: u8,
 }
 
 impl Camera {
-    pub(crate) const fn new(ssrc: u32, payload_type: u8, transport_cc: Option<u8>) -> Self {
+    pub(crate) const fn new(ssrc: u32, payload_type: u8) -> Self {
         Self {
             ssrc,
             payload_type,
-            transport_cc,
             index: 0,
             packets: 0,
             octets: 0,
             wants_keyframe: true,
-            transport_sequence: 0,
+            requested: None,
             frame: 0,
             references: 0,
         }
+    }
+
+    /// The next frame is to be a keyframe. Gives the nanoseconds since the request before.
+    pub(crate) fn request_keyframe(&mut self, at: u64) -> Option<u64> {
+        self.wants_keyframe = true;
+        let before = self.requested.replace(at);
+        before.map(|before| at.saturating_sub(before))
     }
 
     /// Begins the next frame; says whether it is a keyframe.
@@ -68,13 +86,14 @@ impl Camera {
         core::mem::take(&mut self.wants_keyframe)
     }
 
-    /// Writes a packet of `out.len()` bytes; gives its index and the bytes of its header.
+    /// Writes a packet of `out.len()` bytes with a transport-wide number under an extension's id;
+    /// gives its index and the bytes of its header.
     pub(crate) fn packet(
         &mut self,
         out: &mut [u8],
         timestamp: u32,
         place: Place,
-        is_keyframe: bool,
+        transport: Option<(u8, u16)>,
         stamp: u64,
     ) -> Option<(u64, usize)> {
         let index = self.index;
@@ -93,11 +112,9 @@ impl Camera {
             length: 0,
         };
         let mut length = header.emit_fixed(out)?;
-        if let Some(id) = self.transport_cc {
+        if let Some((id, number)) = transport {
             let mut writer = ExtensionWriter::new(out.get_mut(length..HEADER)?);
-            let fits = writer.push(id, &self.transport_sequence.to_be_bytes());
-            self.transport_sequence = self.transport_sequence.wrapping_add(1);
-            if fits {
+            if writer.push(id, &number.to_be_bytes()) {
                 length += writer.finish();
                 set_extension(out, true);
             }
@@ -111,7 +128,7 @@ impl Camera {
         let descriptor = [first, 0xe0, high, low, self.references, 0];
         payload.get_mut(..DESCRIPTOR)?.copy_from_slice(&descriptor);
         let data = payload.get_mut(DESCRIPTOR..)?;
-        if place.is_first && is_keyframe {
+        if place.is_first && place.is_keyframe {
             data.get_mut(..KEYFRAME.len())?.copy_from_slice(&KEYFRAME);
         } else if place.is_first {
             data.get_mut(..INTERFRAME.len())?
@@ -124,11 +141,54 @@ impl Camera {
     }
 }
 
-/// Where in its frame a packet stands.
+/// Where in which frame a packet stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    pub(crate) is_keyframe: bool,
     pub(crate) is_first: bool,
     pub(crate) is_last: bool,
+}
+
+/// Bytes of the packets of a stream's frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frames {
+    keyframe: Vec<usize>,
+    other: Vec<usize>,
+}
+
+impl Frames {
+    /// Those of the options' cameras. Browsers split a frame into parts that differ by a byte.
+    pub(crate) fn of(options: &Options) -> Self {
+        let size = options.size.clamp(SIZE_MIN, SIZE_MAX);
+        let frame = |burst: u32| {
+            let burst = usize::try_from(burst.max(1)).unwrap_or(1);
+            let is_short = |at: usize| options.uneven && 2 * at >= burst;
+            (0..burst)
+                .map(|at| size - usize::from(is_short(at)))
+                .collect()
+        };
+        Self {
+            keyframe: frame(options.keyframe_burst.unwrap_or(options.burst)),
+            other: frame(options.burst),
+        }
+    }
+
+    /// Those of a screen: few frames, each a large one, and keyframes of 90 kB.
+    pub(crate) fn of_screen() -> Self {
+        Self {
+            keyframe: vec![SCREEN_SIZE; 80],
+            other: vec![SCREEN_SIZE; 16],
+        }
+    }
+
+    /// Bytes of each packet of a frame.
+    pub(crate) fn sizes(&self, is_keyframe: bool) -> &[usize] {
+        if is_keyframe {
+            &self.keyframe
+        } else {
+            &self.other
+        }
+    }
 }
 
 /// When the packet with that payload left, if it is one of ours.
@@ -141,27 +201,31 @@ pub(crate) fn stamp(payload: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use bridge_core::codec::vp8::Vp8Descriptor;
+    use bridge_core::rtp::extension;
+    use clap::Parser;
 
     use super::*;
 
     #[test]
     fn frames_are_vp8_and_say_when_they_left() {
-        let mut camera = Camera::new(7, 100, Some(5));
+        let mut camera = Camera::new(7, 100);
         let mut out = vec![0; 200];
         for frame in 0..3 {
             let is_keyframe = camera.next_frame();
             assert_eq!(is_keyframe, frame == 0);
             for packet in 0..2 {
                 let place = Place {
+                    is_keyframe,
                     is_first: packet == 0,
                     is_last: packet == 1,
                 };
-                let (index, length) = camera
-                    .packet(&mut out, 90, place, is_keyframe, 4_711)
-                    .unwrap();
+                let number = Some((5, 9));
+                let (index, length) = camera.packet(&mut out, 90, place, number, 4_711).unwrap();
                 assert_eq!(index, 2 * frame + packet);
                 let header = RtpHeader::parse(&out).unwrap();
                 assert_eq!(usize::from(header.length), length);
+                let found = extension::find(&out, &header, 5);
+                assert_eq!(found.and_then(extension::transport_sequence), Some(9));
                 let payload = header.payload(&out).unwrap();
                 let descriptor = Vp8Descriptor::parse(payload).unwrap();
                 assert_eq!(descriptor.is_keyframe, is_keyframe && packet == 0);
@@ -172,33 +236,39 @@ mod tests {
             }
         }
         assert_eq!(stamp(&[0; 100]), None);
-        assert!(
-            camera
-                .packet(
-                    &mut [0; SIZE_MIN - 1],
-                    0,
-                    Place {
-                        is_first: true,
-                        is_last: true
-                    },
-                    true,
-                    1
-                )
-                .is_none()
+        let place = Place {
+            is_keyframe: true,
+            is_first: true,
+            is_last: true,
+        };
+        let mut made = |length: usize| camera.packet(&mut out[..length], 0, place, Some((5, 0)), 1);
+        assert!(made(SIZE_MIN - 1).is_none());
+        assert!(made(SIZE_MIN).is_some());
+    }
+
+    #[test]
+    fn uneven_frames_differ_by_a_byte_and_keyframes_may_be_longer() {
+        let frames = |words: &str| {
+            Frames::of(&Options::parse_from(
+                ["load"].into_iter().chain(words.split(' ')),
+            ))
+        };
+        let uneven = frames("--burst 4 --uneven --keyframe-burst 6");
+        assert_eq!(uneven.sizes(false), [1_150, 1_150, 1_149, 1_149]);
+        assert_eq!(uneven.sizes(true).len(), 6);
+        let large = frames("--burst 1 --size 9999");
+        assert_eq!(
+            (large.sizes(false), large.sizes(true)),
+            (&[1_460][..], &[1_460][..])
         );
-        assert!(
-            camera
-                .packet(
-                    &mut [0; SIZE_MIN],
-                    0,
-                    Place {
-                        is_first: true,
-                        is_last: true
-                    },
-                    true,
-                    1
-                )
-                .is_some()
-        );
+    }
+
+    #[test]
+    fn a_requested_keyframe_is_the_next_frame_and_knows_the_request_before() {
+        let mut camera = Camera::new(7, 100);
+        assert!(camera.next_frame() && !camera.next_frame());
+        assert_eq!(camera.request_keyframe(1_000), None);
+        assert_eq!(camera.request_keyframe(1_250), Some(250));
+        assert!(camera.next_frame() && !camera.next_frame());
     }
 }

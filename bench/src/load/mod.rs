@@ -38,6 +38,8 @@ mod server;
 
 mod svg;
 
+mod timeline;
+
 mod via;
 
 pub use compare::{Comparison, compare};

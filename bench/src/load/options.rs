@@ -24,7 +24,7 @@ pub struct Options {
     /// Rooms (rooms)
     #[arg(long, default_value_t = 10)]
     pub rooms: usize,
-    /// Members of each room (rooms, bigroom), or how many join in the storm (join-storm)
+    /// Members of each room (rooms, bigroom), or how many join later (join-storm, mass-join)
     #[arg(long, default_value_t = 10)]
     pub members: usize,
     /// Pictures that each member gets (bigroom)
@@ -48,6 +48,12 @@ pub struct Options {
     /// Every receiver asks for a keyframe when measuring starts
     #[arg(long)]
     pub ask_keyframes: bool,
+    /// What happens in the middle of the time measured, all at once (colibri, xmpp and sdp-http)
+    #[arg(long, value_enum)]
+    pub event: Option<Happening>,
+    /// Packets of a keyframe, when they are more than those of other frames
+    #[arg(long)]
+    pub keyframe_burst: Option<u32>,
     /// Protection that the clients offer
     #[arg(long, value_enum, default_value_t = Profile::Gcm128)]
     pub profile: Profile,
@@ -142,6 +148,18 @@ pub enum Scenario {
     Bigroom,
     /// One sends to all others, and in the second half of the time many join a second room.
     JoinStorm,
+}
+
+/// What happens in the middle of the time measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Happening {
+    /// Every receiver asks for a keyframe, ten times in a second.
+    Keyframes,
+    /// The first sender shares its screen as well: a second stream (colibri).
+    ScreenShare,
+    /// Many join the first room at once, and receive what is sent there.
+    MassJoin,
 }
 
 /// How clients join.

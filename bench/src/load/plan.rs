@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::options::{Options, Scenario};
+use super::options::{Happening, Options, Scenario};
 
 /// One participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,9 +49,20 @@ impl Plan {
             Scenario::Rooms => rooms(options.rooms, options.members, None),
             Scenario::Bigroom => rooms(1, options.members, Some(options.last_n)),
         };
+        let first = plan.members.len();
+        let late = first..first + options.members;
         if options.scenario == Scenario::JoinStorm {
-            let first = plan.members.len();
-            plan.storm = (first..first + options.members).map(idle).collect();
+            plan.storm = late.map(idle).collect();
+        } else if options.event == Some(Happening::MassJoin) {
+            let senders = plan.members.iter().filter(|it| it.sends && it.room == 0);
+            let receives: Vec<usize> = senders.map(|it| it.id).collect();
+            let receiver = |id| Member {
+                room: 0,
+                receives: receives.clone(),
+                last_n: plan.members.first().and_then(|it| it.last_n),
+                ..idle(id)
+            };
+            plan.storm = late.map(receiver).collect();
         }
         plan.members = split(plan.members, super::via::transports(options.via));
         sample(&mut plan.members, options.sample.max(1));
@@ -195,6 +206,27 @@ mod tests {
         let big = plan("--scenario bigroom --members 50 --last-n 10 --rate 5000");
         assert_eq!(big.flows, 500);
         assert!((big.packets_per_second - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn those_who_come_late_receive_only_in_a_mass_join() {
+        let storm = plan("--scenario join-storm --receivers 5 --members 3");
+        assert_eq!(storm.storm.len(), 3);
+        assert!(
+            storm
+                .storm
+                .iter()
+                .all(|it| it.room == 1 && it.receives.is_empty())
+        );
+        let mass = plan("--scenario share --receivers 5 --members 3 --event mass-join");
+        assert_eq!((mass.members.len(), mass.flows), (6, 5));
+        let ids: Vec<_> = mass.storm.iter().map(|it| it.id).collect();
+        assert_eq!(ids, [6, 7, 8]);
+        assert!(
+            mass.storm
+                .iter()
+                .all(|it| it.room == 0 && it.receives == [0] && !it.sends)
+        );
     }
 
     #[test]

@@ -1,7 +1,11 @@
-//! Reads from /proc what a process has used so far.
+//! Reads what a process has used so far: its clock, and what /proc says.
 
+use core::time::Duration;
 use std::fs;
 use std::io;
+
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 
 /// What a process has used so far, over all its threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,14 +24,13 @@ impl Usage {
     /// # Errors
     /// When there is no such process.
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
-        let mut usage = Self::default();
+        let mut usage = Self {
+            cpu: cpu_of(pid)?,
+            ..Self::default()
+        };
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
             let folder = entry?.path();
             // A thread may have ended since.
-            let Ok(times) = fs::read_to_string(folder.join("schedstat")) else {
-                continue;
-            };
-            usage.cpu += first_number(&times);
             let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
             usage.switches += field(&status, "voluntary_ctxt_switches:")
                 + field(&status, "nonvoluntary_ctxt_switches:");
@@ -36,6 +39,18 @@ impl Usage {
         usage.rss = field(&status, "VmRSS:");
         Ok(usage)
     }
+}
+
+/// Nanoseconds that a process was on a processor, with all threads that it has or had, up to now:
+/// /proc counts in ticks, or up to the latest one.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn cpu_of(pid: u32) -> io::Result<u64> {
+    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::NotFound)?;
+    let time = clock_gettime(ClockId::pid_cpu_clock_id(Pid::from_raw(pid))?)?;
+    let nanos = Duration::from(time).as_nanos();
+    Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// Nanoseconds that the calling thread was on a processor.

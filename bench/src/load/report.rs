@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 
 use super::generator::Look;
 use super::histogram::Histogram;
-use super::options::{Options, word};
+use super::leg::Oddities;
+use super::options::{Options, Scenario, word};
 use super::plan::{Plan, float};
 use super::process::Usage;
 use super::svg;
+use super::timeline::{STEP, Spike, Timeline};
 use super::{Failure, failure};
 
 /// One second of the measurement.
@@ -23,7 +25,8 @@ pub(crate) struct Second {
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
     pub(crate) recent: Histogram,
-    pub(crate) is_storm: bool,
+    /// Whether what was to happen in the middle has begun.
+    pub(crate) is_late: bool,
 }
 
 /// A storm of joins.
@@ -45,6 +48,9 @@ pub(crate) struct Measured {
     pub(crate) joins: Histogram,
     pub(crate) seconds: Vec<Second>,
     pub(crate) storm: Option<Storm>,
+    /// Processors that the server kept busy, and when something happened, after the beginning.
+    pub(crate) timeline: Timeline,
+    pub(crate) event: Option<Duration>,
     /// System calls per packet.
     pub(crate) syscalls: Option<f64>,
     pub(crate) endpoints: usize,
@@ -65,7 +71,7 @@ impl Second {
         to: &Look,
         used: Option<Usage>,
         since: Option<Usage>,
-        is_storm: bool,
+        is_late: bool,
     ) -> Self {
         let cpu = used
             .zip(since)
@@ -76,7 +82,7 @@ impl Second {
             p50: to.recent.quantile(0.5),
             p99: to.recent.quantile(0.99),
             recent: to.recent.clone(),
-            is_storm,
+            is_late,
         }
     }
 
@@ -143,20 +149,15 @@ impl Report {
             "rss_kib_per_endpoint": rss,
             "join_ms_p50": it.joins.quantile(0.5).map(|us| us / 1_000.0),
             "join_ms_p99": it.joins.quantile(0.99).map(|us| us / 1_000.0),
-            "keyframe_requests": look.oddities.keyframe_requests,
-            "packets_repeated": look.oddities.repeated,
-            "packets_of_padding": look.oddities.padding,
-            "packets_unopened": look.oddities.unopened,
-            "control_packets": look.oddities.control,
             "generator_overruns": look.overruns,
             "generator_cores": number(look.busy) / 1e9 / lasted,
-            "cpu_us_by_second": it.seconds.iter().map(|it| it.cpu_us).collect::<Vec<_>>(),
         });
-        if let (Some(storm), Value::Object(fields)) = (&it.storm, &mut json) {
-            fields.extend(of_storm(storm, &it.seconds));
+        if let Value::Object(fields) = &mut json {
+            fields.extend(of_oddities(look.oddities));
+            fields.extend(of_happenings(options, &it));
         }
         Self {
-            plot: svg::plot(options, &it.seconds),
+            plot: svg::plot(options, &it.seconds, &it.timeline, it.event),
             json,
         }
     }
@@ -186,7 +187,17 @@ impl Report {
             ("rss_kib_per_endpoint", "memory per endpoint, KiB", 1.0, 1),
             ("join_ms_p50", "join p50, ms", 1.0, 1),
             ("cpu_us_per_join", "server CPU µs/join", 1.0, 0),
-            ("storm_latency_us_p99", "p99 during joins, µs", 1.0, 0),
+            ("calm_latency_us_p99", "p99 before the event, µs", 1.0, 0),
+            ("storm_latency_us_p99", "p99 from then on, µs", 1.0, 0),
+            ("spike_ratio", "busiest second over steady", 1.0, 2),
+            ("spike_ms", "above twice steady, ms", 1.0, 0),
+            ("settle_ms", "until steady again, ms", 1.0, 0),
+            (
+                "keyframe_interval_ms_min",
+                "between keyframe requests, ms",
+                1.0,
+                1,
+            ),
             ("generator_cores", "generator, % of a core", 100.0, 1),
             ("generator_overruns", "lost by the generator", 1.0, 0),
         ];
@@ -225,37 +236,122 @@ impl Report {
     }
 }
 
-/// The joins of a storm beside the quiet half before it.
-fn of_storm(storm: &Storm, seconds: &[Second]) -> serde_json::Map<String, Value> {
-    let sum = |is_storm| {
-        let (mut latency, mut cpu, mut count) = (Histogram::default(), 0.0, 0);
-        for second in seconds.iter().filter(|second| second.is_storm == is_storm) {
+type Fields = serde_json::Map<String, Value>;
+
+fn named<const N: usize>(fields: [(&str, Value); N]) -> Fields {
+    let fields = fields.map(|(name, value)| (name.to_owned(), value));
+    fields.into_iter().collect()
+}
+
+/// What came besides packets of streams.
+fn of_oddities(it: Oddities) -> Fields {
+    let interval = it.keyframe_interval.map(|nanos| number(nanos) / 1e6);
+    named([
+        ("keyframe_requests", json!(it.keyframe_requests)),
+        ("keyframe_interval_ms_min", json!(interval)),
+        ("packets_repeated", json!(it.repeated)),
+        ("packets_of_padding", json!(it.padding)),
+        ("packets_unopened", json!(it.unopened)),
+        ("control_packets", json!(it.control)),
+    ])
+}
+
+/// How the time went, and what there is to say of what happened in it.
+fn of_happenings(options: &Options, it: &Measured) -> Fields {
+    let cpu: Vec<_> = it.seconds.iter().map(|it| it.cpu_us).collect();
+    let p99: Vec<_> = it.seconds.iter().map(|it| it.p99).collect();
+    let mut fields = named([
+        ("cpu_us_by_second", json!(cpu)),
+        ("latency_us_p99_by_second", json!(p99)),
+    ]);
+    fields.extend(of_timeline(&it.timeline, it.event));
+    if it.event.is_some() {
+        fields.insert("event".to_owned(), json!(options.event.map(word)));
+        fields.extend(of_event(&it.seconds));
+    }
+    if let Some(storm) = &it.storm {
+        fields.extend(of_storm(storm));
+    }
+    if let (Scenario::JoinStorm, Some(storm)) = (options.scenario, &it.storm) {
+        let each = of_joins(storm, &it.seconds);
+        fields.insert("cpu_us_per_join".to_owned(), json!(each));
+    }
+    fields
+}
+
+/// How busy the server was, and the spike that an event made.
+fn of_timeline(timeline: &Timeline, event: Option<Duration>) -> Fields {
+    let spike = event.and_then(|event| timeline.spike(event));
+    let milliseconds = |it: Duration| it.as_secs_f64() * 1_000.0;
+    let cores = timeline.0.iter().map(|it| (it * 1_000.0).round() / 1_000.0);
+    let mut fields = Fields::new();
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    put(
+        "cpu_timeline",
+        json!({
+            "unit": "cores",
+            "step_ms": milliseconds(STEP),
+            "event_ms": event.map(milliseconds),
+            "values": cores.collect::<Vec<_>>(),
+        }),
+    );
+    if let Some(Spike {
+        before,
+        after,
+        ratio,
+        lasted,
+        settled,
+    }) = spike
+    {
+        put("steady_cores_before", json!(before));
+        put("steady_cores_after", json!(after));
+        put("spike_ratio", json!(ratio));
+        put("spike_ms", json!(milliseconds(lasted)));
+        put("settle_ms", json!(settled.map(milliseconds)));
+    }
+    fields
+}
+
+/// Latency before an event, and from it on.
+fn of_event(seconds: &[Second]) -> Fields {
+    let p99 = |is_late| {
+        let mut latency = Histogram::default();
+        for second in seconds.iter().filter(|second| second.is_late == is_late) {
             latency.merge(&second.recent);
-            cpu += second.cpu_us.unwrap_or(0.0);
-            count += 1;
         }
-        (latency, cpu / float(count.max(1)), float(count))
+        json!(latency.quantile(0.99))
     };
-    let ((quiet, calm, _), (loud, busy, lasted)) = (sum(false), sum(true));
-    let joins = float(storm.joins.len());
+    named([
+        ("calm_latency_us_p99", p99(false)),
+        ("storm_latency_us_p99", p99(true)),
+    ])
+}
+
+/// CPU time of a join: what the seconds of the storm took beyond the others. Only where those who
+/// join get nothing.
+fn of_joins(storm: &Storm, seconds: &[Second]) -> Option<f64> {
+    let sum = |is_late| {
+        let mut seconds = seconds.iter().filter(|second| second.is_late == is_late);
+        let sum = seconds.try_fold((0.0, 0), |(sum, count), second| {
+            Some((sum + second.cpu_us?, count + 1))
+        })?;
+        Some((sum.0 / float(sum.1.max(1)), float(sum.1)))
+    };
+    let ((calm, _), (busy, lasted)) = (sum(false)?, sum(true)?);
+    Some((busy - calm).max(0.0) * lasted / float(storm.joins.len().max(1)))
+}
+
+fn of_storm(storm: &Storm) -> Fields {
     let mut times = Histogram::default();
     for join in &storm.joins {
         times.add(u64::try_from(join.as_nanos()).unwrap_or(u64::MAX));
     }
-    let has_cpu = seconds.iter().all(|second| second.cpu_us.is_some());
-    let each = has_cpu.then(|| (busy - calm).max(0.0) * lasted / joins.max(1.0));
-    let fields = json!({
-        "joins": storm.joins.len(),
-        "cpu_us_per_join": each,
-        "calm_latency_us_p99": quiet.quantile(0.99),
-        "storm_latency_us_p99": loud.quantile(0.99),
-        "storm_join_ms_p50": times.quantile(0.5).map(|us| us / 1_000.0),
-        "storm_join_ms_p99": times.quantile(0.99).map(|us| us / 1_000.0),
-    });
-    match fields {
-        Value::Object(fields) => fields,
-        _ => serde_json::Map::new(),
-    }
+    let milliseconds = |share| times.quantile(share).map(|us| us / 1_000.0);
+    named([
+        ("joins", json!(storm.joins.len())),
+        ("storm_join_ms_p50", json!(milliseconds(0.5))),
+        ("storm_join_ms_p99", json!(milliseconds(0.99))),
+    ])
 }
 
 /// A count as a fraction.
@@ -269,4 +365,55 @@ fn text(value: Option<f64>) -> String {
 
 fn text2(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(cpu_us: f64, micros: u64, is_late: bool) -> Second {
+        let mut recent = Histogram::default();
+        recent.add(micros * 1_000);
+        Second {
+            cpu_us: Some(cpu_us),
+            recent,
+            is_late,
+            ..Second::default()
+        }
+    }
+
+    #[test]
+    fn a_join_costs_what_the_seconds_of_the_storm_take_beyond_the_others() {
+        let seconds = [
+            second(100_000.0, 100, false),
+            second(120_000.0, 100, false),
+            second(160_000.0, 500, true),
+            second(180_000.0, 500, true),
+        ];
+        let storm = Storm {
+            joins: vec![Duration::from_millis(20); 100],
+        };
+        let each = of_joins(&storm, &seconds).unwrap();
+        assert!((each - 1_200.0).abs() < 1e-6, "{each}");
+        let unknown = [seconds[0].clone(), Second::default()];
+        assert_eq!(of_joins(&storm, &unknown), None);
+        let halves = of_event(&seconds);
+        let p99 = |name: &str| halves.get(name).and_then(Value::as_f64).unwrap();
+        assert!((p99("calm_latency_us_p99") - 100.0).abs() < 2.0);
+        assert!((p99("storm_latency_us_p99") - 500.0).abs() < 8.0);
+        assert_eq!(of_storm(&storm).get("joins"), Some(&json!(100)));
+    }
+
+    #[test]
+    fn a_timeline_says_what_an_event_did() {
+        let timeline = Timeline([[0.1; 10], [0.2; 10]].concat());
+        let fields = of_timeline(&timeline, Some(Duration::from_secs(1)));
+        assert_eq!(fields.get("spike_ms"), Some(&json!(0.0)));
+        assert_eq!(fields.get("settle_ms"), Some(&json!(0.0)));
+        let drawn = fields.get("cpu_timeline").unwrap();
+        assert_eq!(drawn.get("event_ms"), Some(&json!(1_000.0)));
+        assert_eq!(drawn.get("unit"), Some(&json!("cores")));
+        let quiet = of_timeline(&timeline, None);
+        assert!(!quiet.contains_key("spike_ratio") && quiet.contains_key("cpu_timeline"));
+    }
 }

@@ -16,11 +16,12 @@ use super::handshake::{Association, Identity};
 use super::histogram::Histogram;
 use super::http::Url;
 use super::leg::{Local, Opening};
-use super::options::{Feedback, Options, Scenario};
+use super::options::{Feedback, Happening, Options, Scenario};
 use super::plan::{Member, Plan, Transports};
 use super::process::Usage;
 use super::report::{Measured, Report, Second, Storm};
 use super::server::{Server, count_calls, pin};
+use super::timeline::Watch;
 use super::via::{Ask, Joining, transports};
 use super::{Failure, failure};
 use crate::clock::Clock;
@@ -33,6 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest wait until every stream flows.
 const FLOW_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Seconds that an event takes at least: before it, and after it.
+const EVENT_SECONDS: u32 = 4;
+
+/// How often each receiver asks for a keyframe when all do, and the time between two requests.
+const KEYFRAME_ROUNDS: u32 = 10;
+
+const KEYFRAME_PAUSE: Duration = Duration::from_millis(100);
 
 /// Everything that a join needs.
 struct Session {
@@ -51,6 +60,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     if let Some(cores) = &options.cores {
         pin(cores)?;
     }
+    check(options)?;
     let plan = Plan::new(options);
     let server = Server::of(options)?;
     let idle = server.usage()?;
@@ -77,6 +87,21 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// Refuses what goes together only on the command line.
+fn check(options: &Options) -> Result<(), Failure> {
+    let comes_late = options.event.is_some() || options.scenario == Scenario::JoinStorm;
+    let refusal = if comes_late && transports(options.via) != Transports::One {
+        "events and storms need --via colibri, xmpp or sdp-http"
+    } else if options.event.is_some() && options.seconds < EVENT_SECONDS {
+        "an event needs 4 seconds at least: half before it, half after it"
+    } else if options.event.is_some() && options.scenario == Scenario::JoinStorm {
+        "one thing at a time: an event or a join-storm"
+    } else {
+        return Ok(());
+    };
+    Err(Failure(refusal.to_owned()))
+}
+
 async fn measure(
     session: Arc<Session>,
     plan: &Plan,
@@ -100,23 +125,26 @@ async fn measure(
 
     let mut window = Window::open(&session, server)?;
     for second in 1..=options.seconds {
-        let is_storm = options.scenario == Scenario::JoinStorm;
-        if is_storm && second == options.seconds.div_ceil(2) + 1 {
-            let storm = storm_of(session.clone(), plan.storm.clone());
-            window.storm = Some(tokio::spawn(storm));
+        if second == options.seconds.div_ceil(2) + 1 {
+            window.let_happen(&session, plan);
         }
         window.watch(&session, server, second).await?;
     }
     let lasted = session.clock.now().since(window.begun);
-    let stormed = match window.storm.take() {
-        Some(storm) => Some(storm.await.map_err(|error| failure("joins", error))??),
-        None => None,
+    if options.rate > 0 && window.look.packets == 0 {
+        let text = "all streams flowed, then nothing came: the server stalls, or holds them back";
+        return Err(Failure(text.to_owned()));
+    }
+    let timeline = window.timeline.take().map(Watch::finish);
+    let stormed = match window.late.take() {
+        Some(late) => late.await.map_err(|error| failure("joins", error))??,
+        None => Stormed::default(),
     };
     let syscalls = match server.pid.filter(|_| options.syscalls) {
         Some(pid) => count_calls(pid, &session.orders).await,
         None => None,
     };
-    let joined = stormed.as_ref().map_or(0, |(times, _)| times.len());
+    let (late, held_late) = stormed;
     let measured = Measured {
         look: window.look,
         lasted,
@@ -125,12 +153,14 @@ async fn measure(
         after: window.after,
         joins,
         seconds: window.seconds,
-        storm: stormed.map(|(joins, _)| Storm { joins }),
+        endpoints: plan.members.len() + late.len(),
+        storm: (!plan.storm.is_empty()).then_some(Storm { joins: late }),
+        timeline: timeline.unwrap_or_default(),
+        event: window.event,
         syscalls,
-        endpoints: plan.members.len() + joined,
     };
     session.joining.leave().await?;
-    drop(held);
+    drop((held, held_late));
     Ok(Report::new(options, plan, measured))
 }
 
@@ -141,26 +171,56 @@ struct Window {
     after: Option<Usage>,
     look: Look,
     seconds: Vec<Second>,
-    storm: Option<JoinHandle<Stormed>>,
+    timeline: Option<Watch>,
+    /// When something happened, if it did.
+    event: Option<Duration>,
+    late: Option<JoinHandle<Result<Stormed, Failure>>>,
 }
 
-type Stormed = Result<(Vec<Duration>, Vec<Association>), Failure>;
+/// How long those took that joined late, and what keeps them in.
+type Stormed = (Vec<Duration>, Vec<Association>);
 
 impl Window {
     fn open(session: &Session, server: &Server) -> Result<Self, Failure> {
         session.orders.begin();
         let before = server.usage()?;
+        let begun = session.clock.now();
+        let timeline = server.pid.map(Watch::start).transpose()?;
         if session.options.ask_keyframes {
             session.orders.ask_for_keyframes();
         }
         Ok(Self {
-            begun: session.clock.now(),
+            begun,
             before,
             after: before,
             look: Look::default(),
             seconds: Vec::new(),
-            storm: None,
+            timeline,
+            event: session.options.ask_keyframes.then_some(Duration::ZERO),
+            late: None,
         })
+    }
+
+    /// Begins what is to happen in the middle.
+    fn let_happen(&mut self, session: &Arc<Session>, plan: &Plan) {
+        let (options, started) = (&session.options, session.clone());
+        let members = plan.storm.clone();
+        self.late = match options.event {
+            _ if options.scenario == Scenario::JoinStorm => {
+                let pace = Duration::from_secs_f64(1.0 / f64::from(options.join_rate.max(1)));
+                Some(tokio::spawn(join_late(started, members, pace)))
+            }
+            Some(Happening::MassJoin) => {
+                Some(tokio::spawn(join_late(started, members, Duration::ZERO)))
+            }
+            Some(Happening::Keyframes) => Some(tokio::spawn(ask_for_keyframes(started))),
+            Some(Happening::ScreenShare) => {
+                let sender = plan.members.iter().find(|member| member.sends).cloned();
+                Some(tokio::spawn(share_screen(started, sender)))
+            }
+            None => return,
+        };
+        self.event = Some(session.clock.now().since(self.begun));
     }
 
     /// Waits for the end of a second, and looks.
@@ -173,13 +233,31 @@ impl Window {
         let end = self.begun.since(Time::ZERO) + Duration::from_secs(u64::from(second));
         sleep_until(Instant::from_std(session.clock.base()) + end).await;
         let (look, used) = (session.orders.look(), server.usage()?);
-        let is_storm = self.storm.is_some();
-        let it = Second::between(&self.look, &look, self.after, used, is_storm);
+        let is_late = self.late.is_some();
+        let it = Second::between(&self.look, &look, self.after, used, is_late);
         say(&session.options, &it.line(second));
         self.seconds.push(it);
         (self.look, self.after) = (look, used);
         Ok(())
     }
+}
+
+async fn ask_for_keyframes(session: Arc<Session>) -> Result<Stormed, Failure> {
+    for _ in 0..KEYFRAME_ROUNDS {
+        session.orders.ask_for_keyframes();
+        sleep(KEYFRAME_PAUSE).await;
+    }
+    Ok(Stormed::default())
+}
+
+async fn share_screen(session: Arc<Session>, sender: Option<Member>) -> Result<Stormed, Failure> {
+    let sender = sender.ok_or_else(|| Failure("nobody sends".to_owned()))?;
+    let address = session.orders.place(sender.id);
+    let address = address.ok_or_else(|| Failure("no socket for a client".to_owned()))?;
+    let local = local(sender.id, address);
+    session.joining.share_screen(&sender, &local).await?;
+    session.orders.share_screen(sender.id);
+    Ok(Stormed::default())
 }
 
 /// Until every stream that the plan has is seen.
@@ -247,14 +325,19 @@ async fn join_some(
     Ok(())
 }
 
-/// Joins at an even pace, whether those before are in or not; gives how long each took.
-async fn storm_of(session: Arc<Session>, members: Vec<Member>) -> Stormed {
-    let pace = Duration::from_secs_f64(1.0 / f64::from(session.options.join_rate.max(1)));
+/// Joins at an even pace, whether those before are in or not.
+async fn join_late(
+    session: Arc<Session>,
+    members: Vec<Member>,
+    pace: Duration,
+) -> Result<Stormed, Failure> {
     let mut joins = JoinSet::new();
     for member in members {
         let session = session.clone();
         joins.spawn(async move { session.join(&member).await });
-        sleep(pace).await;
+        if !pace.is_zero() {
+            sleep(pace).await;
+        }
     }
     let (mut times, mut held) = (Vec::new(), Vec::new());
     while let Some(joined) = joins.join_next().await {
@@ -332,6 +415,7 @@ fn local(id: usize, address: SocketAddrV4) -> Local {
         ufrag: format!("ld{id:06}"),
         password: format!("load0generator0password{id:08}"),
         ssrc: 0x1000_0000 + number.wrapping_mul(0x9e37) % 0x0fff_ffff,
+        screen_ssrc: 0x2000_0000 + number,
         address,
     }
 }

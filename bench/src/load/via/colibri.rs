@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 use super::Ask;
 use crate::clock::wall;
 use crate::load::http::{Url, ask};
-use crate::load::leg::{Numbers, Remote};
+use crate::load::leg::{Local, Numbers, Remote};
+use crate::load::plan::Member;
 use crate::load::{Failure, failure};
 
 /// Numbers as Jitsi's focus gives them.
@@ -77,15 +78,19 @@ impl Colibri {
             } },
         });
         if let (true, Value::Object(fields)) = (it.member.sends, &mut update) {
-            let source = json!({
-                "type": "video",
-                "id": format!("{name}-v0"),
-                "sources": [{ "ssrc": it.local.ssrc, "name": format!("{name}-v0") }],
-            });
-            fields.insert("sources".to_owned(), json!([source]));
+            fields.insert("sources".to_owned(), json!([camera(it.local, &name)]));
         }
         self.patch(&meeting, &update).await?;
         remote(&answer).ok_or_else(|| Failure(format!("no transport in {answer}")))
+    }
+
+    /// Says that a member that sends shares its screen as well.
+    pub(crate) async fn share_screen(&self, member: &Member, local: &Local) -> Result<(), Failure> {
+        let name = format!("{:08x}", member.id);
+        let screen = source(&format!("{name}-v1"), local.screen_ssrc, "desktop");
+        let update = json!({ "id": name, "sources": [camera(local, &name), screen] });
+        self.patch(&self.meeting(member.room), &update).await?;
+        Ok(())
     }
 
     /// Ends all rooms.
@@ -118,6 +123,18 @@ impl Colibri {
         .await?;
         serde_json::from_str(&answer.good()?).map_err(|error| failure("colibri2", error))
     }
+}
+
+fn camera(local: &Local, name: &str) -> Value {
+    source(&format!("{name}-v0"), local.ssrc, "camera")
+}
+
+fn source(name: &str, ssrc: u32, video_type: &str) -> Value {
+    json!({
+        "type": "video",
+        "id": name,
+        "sources": [{ "ssrc": ssrc, "name": name, "videoType": video_type }],
+    })
 }
 
 fn medias(transport_cc: bool) -> Value {

@@ -96,6 +96,14 @@ impl Joining {
         }
     }
 
+    /// Says that a member that sends shares its screen as well.
+    pub(crate) async fn share_screen(&self, member: &Member, local: &Local) -> Result<(), Failure> {
+        match self {
+            Self::Colibri(colibri) => colibri.share_screen(member, local).await,
+            _ => Err(Failure("a screen is shared over --via colibri".to_owned())),
+        }
+    }
+
     /// Leaves a server that goes on as it was found.
     pub(crate) async fn leave(&self) -> Result<(), Failure> {
         match self {

@@ -168,6 +168,7 @@ mod tests {
                 ufrag: "ours".to_owned(),
                 password: "secret".to_owned(),
                 ssrc: 7,
+                screen_ssrc: 8,
                 address: "127.64.0.1:9".parse().unwrap(),
             },
             identity: &Identity::new(SrtpProfile::AeadAes128Gcm).unwrap(),
