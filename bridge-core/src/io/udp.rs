@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use std::io;
 
 use mio::net::UdpSocket;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::sys;
 use crate::error::{Error, Result};
@@ -13,30 +13,35 @@ use crate::error::{Error, Result};
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 
 /// Opens `count` sockets on `address`; port 0 takes a free one, the same for all. All are bound
-/// before the first datagram is read, so that the kernel's spreading stays as it is.
+/// before the first datagram is read, so that the kernel's spreading stays as it is. The first is
+/// bound as one that shares with nobody: the port of another bridge is taken, not shared.
 pub(crate) fn open(address: SocketAddr, count: usize) -> Result<Vec<UdpSocket>> {
     let mut sockets = Vec::with_capacity(count);
     let mut bind_to = address;
-    for _ in 0..count {
-        let socket = open_one(bind_to, count > 1)
-            .map_err(|error| Error::Io("open the media port", error))?;
+    for at in 0..count {
+        let socket =
+            open_one(bind_to, at > 0).map_err(|error| Error::Io("open the media port", error))?;
         bind_to = socket
             .local_addr()
             .map_err(|error| Error::Io("read the media port", error))?;
+        if at == 0 && count > 1 {
+            reuse_port(SockRef::from(&socket))
+                .map_err(|error| Error::Io("share the media port", error))?;
+        }
         sockets.push(socket);
     }
     Ok(sockets)
 }
 
-fn open_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
+fn open_one(address: SocketAddr, joins: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
     socket.set_nonblocking(true)?;
-    if shared {
-        reuse_port(&socket)?;
+    if joins {
+        reuse_port(SockRef::from(&socket))?;
     }
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
@@ -59,12 +64,12 @@ fn open_one(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
 }
 
 #[cfg(unix)]
-fn reuse_port(socket: &Socket) -> io::Result<()> {
+fn reuse_port(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_reuse_port(true)
 }
 
 #[cfg(not(unix))]
-fn reuse_port(_socket: &Socket) -> io::Result<()> {
+fn reuse_port(_socket: SockRef<'_>) -> io::Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
@@ -85,8 +90,10 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_an_error_that_says_what_was_tried() {
-        let taken = open("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let error = open(taken[0].local_addr().unwrap(), 1).unwrap_err();
-        assert!(error.to_string().starts_with("open the media port: "));
+        for (ours, theirs) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+            let taken = open("127.0.0.1:0".parse().unwrap(), ours).unwrap();
+            let error = open(taken[0].local_addr().unwrap(), theirs).unwrap_err();
+            assert!(error.to_string().starts_with("open the media port: "));
+        }
     }
 }
