@@ -102,7 +102,8 @@ impl MediaEngine for LocalBridge {
     }
 
     fn is_unknown(error: &Error) -> bool {
-        matches!(error, Error::Unknown(_))
+        // A bridge that has stopped has forgotten everything.
+        matches!(error, Error::Unknown(_) | Error::Stopped)
     }
 }
 
@@ -158,3 +159,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Events that may wait for whoever drives the bridge.
 const EVENTS: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use bridge_core::ConferenceId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_ended_by_itself_or_with_the_bridge_is_unknown() {
+        let builder = Bridge::builder()
+            .udp("127.0.0.1:0".parse().unwrap())
+            .shards(1);
+        let bridge = LocalBridge::start(builder, Arc::new(Channels::new("b"))).unwrap();
+        let conference = ConferenceId::new("c").unwrap();
+        let create = Command::CreateConference {
+            conference: conference.clone(),
+        };
+        let expire = Command::ExpireConference { conference };
+        let never = bridge.request(expire.clone()).await.unwrap_err();
+        assert!(LocalBridge::is_unknown(&never), "{never}");
+        bridge.request(create.clone()).await.unwrap();
+        let twice = bridge.request(create).await.unwrap_err();
+        assert!(!LocalBridge::is_unknown(&twice), "{twice}");
+        bridge.bridge().shutdown();
+        let stopped = bridge.request(expire).await.unwrap_err();
+        assert!(LocalBridge::is_unknown(&stopped), "{stopped}");
+    }
+}

@@ -205,7 +205,7 @@ impl<M: MediaEngine> Conference<M> {
         let command = Command::ExpireConference {
             conference: self.id.clone(),
         };
-        if let Err(error) = self.context.request(command).await {
+        if let Err(error) = self.context.end(command).await {
             tracing::warn!(room = %self.room, %error, "the bridge keeps a conference");
         }
     }

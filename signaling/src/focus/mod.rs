@@ -188,6 +188,15 @@ impl<M: MediaEngine> Context<M> {
         }
     }
 
+    /// Ends something at the bridge that may have ended by itself meanwhile.
+    pub(crate) async fn end(&self, command: Command) -> Result<(), String> {
+        match timeout(REPLY_TIMEOUT, self.media.request(command)).await {
+            Ok(Err(error)) if !M::is_unknown(&error) => Err(error.to_string()),
+            Ok(_) => Ok(()),
+            Err(_) => Err("the bridge does not answer".to_owned()),
+        }
+    }
+
     /// Sends a stanza. When the server is gone there is nobody to tell, and the focus ends soon.
     pub(crate) async fn send(&self, stanza: Element) {
         if self.stanzas.send(stanza).await.is_err() {

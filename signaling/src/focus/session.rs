@@ -173,12 +173,9 @@ impl<M: MediaEngine> Conference<M> {
             .and_then(|it| it.session.take());
         let Some(session) = session else { return };
         if let Some(endpoint) = self.address(nick).filter(|_| self.on_bridge)
-            && let Err(error) = self
-                .context
-                .request(Command::ExpireEndpoint { endpoint })
-                .await
+            && let Err(error) = self.context.end(Command::ExpireEndpoint { endpoint }).await
         {
-            tracing::debug!(room = %self.room, %error, "nothing to expire");
+            tracing::warn!(room = %self.room, %error, "the bridge keeps an endpoint");
         }
         if let Some((condition, text)) = reason {
             let payload = session::terminate(&session.sid, condition, text);
