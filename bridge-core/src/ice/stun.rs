@@ -1,23 +1,17 @@
-//! Reads and writes the STUN messages of ICE (RFC 8489, RFC 8445 section 7) with `stun-rs`.
+//! Reads and writes the STUN messages of ICE (RFC 8489, RFC 8445 section 7).
 //!
-//! [`peek`] is our own: it checks the frame of a datagram and finds out whose it is, without
-//! allocating, so that bytes of strangers meet no decoder and make no state. Only what is addressed
-//! to an agent is decoded, and only what carries a fitting MESSAGE-INTEGRITY is returned.
-//! Attributes behind MESSAGE-INTEGRITY are ignored, except FINGERPRINT, which must fit when it is
-//! there. Deliberately absent: long-term credentials, SHA-256 integrity, SOFTWARE.
+//! [`peek`] checks the frame of a datagram and finds out whose it is, so that bytes of strangers
+//! make no state. Only what is addressed to an agent is authenticated, and only what carries a
+//! fitting MESSAGE-INTEGRITY is returned. Attributes behind MESSAGE-INTEGRITY are ignored, except
+//! FINGERPRINT, which must fit when it is there. Of attributes that come twice the first counts.
+//! Nothing is allocated, and the key of the integrity is prepared once: checks are most of what an
+//! idle endpoint costs. Deliberately absent: long-term credentials, SHA-256 integrity, SOFTWARE.
 
 use core::fmt;
 use core::net::SocketAddr;
 
-use stun_rs::attributes::ice::{IceControlled, IceControlling, Priority, UseCandidate};
-use stun_rs::attributes::stun::{
-    ErrorCode, Fingerprint, MessageIntegrity, UnknownAttributes, UserName, XorMappedAddress,
-};
-use stun_rs::methods::BINDING;
-use stun_rs::{
-    DecoderContextBuilder, HMACKey, MessageClass, MessageDecoderBuilder, MessageEncoderBuilder,
-    StunAttribute, StunMessageBuilder,
-};
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 
 use crate::description::IceRole;
 use crate::error::{Discard, Error, Result};
@@ -51,7 +45,8 @@ impl fmt::Debug for StunMessage {
 pub(crate) struct Credentials {
     pub(crate) ufrag: String,
     pub(crate) password: String,
-    key: HMACKey,
+    /// Has taken in the password.
+    key: Hmac<Sha1>,
 }
 
 impl Credentials {
@@ -66,7 +61,7 @@ impl Credentials {
         if !is_fit(&ufrag, 4) || !is_fit(&password, 22) {
             return Err(Error::Misbehaved("ICE ufrag or password"));
         }
-        let key = HMACKey::new_short_term(&password)
+        let key = Hmac::new_from_slice(password.as_bytes())
             .map_err(|_| Error::Misbehaved("ICE ufrag or password"))?;
         Ok(Self {
             ufrag,
@@ -100,10 +95,55 @@ pub(crate) enum Peek<'a> {
     Response(TransactionId),
 }
 
+/// An attribute, and where it begins in its message.
+#[derive(Clone, Copy, Debug)]
+struct Attribute<'a> {
+    kind: u16,
+    value: &'a [u8],
+    at: usize,
+}
+
+/// The attributes of a message, as far as they are whole; the first that is not ends in an error.
+struct Attributes<'a> {
+    rest: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Attributes<'a> {
+    fn of(message: &'a [u8]) -> Self {
+        Self {
+            rest: message.get(HEADER_BYTES..).unwrap_or_default(),
+            at: HEADER_BYTES,
+        }
+    }
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<Attribute<'a>, Discard>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let rest = core::mem::take(&mut self.rest);
+        let split = rest.split_first_chunk().and_then(|(header, behind)| {
+            let [t0, t1, l0, l1] = *header;
+            let length = usize::from(u16::from_be_bytes([l0, l1]));
+            let value = behind.get(..length)?;
+            let padded = length.next_multiple_of(4);
+            self.rest = behind.get(padded..)?;
+            let (kind, at) = (u16::from_be_bytes([t0, t1]), self.at);
+            self.at += header.len() + padded;
+            Some(Attribute { kind, value, at })
+        });
+        Some(split.ok_or(Discard::StunMalformed))
+    }
+}
+
 /// Checks the frame of a datagram whose first byte is 0 to 3 and says whom it is for.
 pub(crate) fn peek(bytes: &[u8]) -> Result<Peek<'_>, Discard> {
-    let (header, mut rest) = bytes
-        .split_first_chunk::<20>()
+    let (header, rest) = bytes
+        .split_first_chunk::<HEADER_BYTES>()
         .ok_or(Discard::StunMalformed)?;
     let [t0, t1, l0, l1, c0, c1, c2, c3, transaction @ ..] = *header;
     if usize::from(u16::from_be_bytes([l0, l1])) != rest.len()
@@ -112,19 +152,13 @@ pub(crate) fn peek(bytes: &[u8]) -> Result<Peek<'_>, Discard> {
         return Err(Discard::StunMalformed);
     }
     let mut username = None;
-    while let Some((header, behind)) = rest.split_first_chunk::<4>() {
-        let [t0, t1, l0, l1] = *header;
-        let length = usize::from(u16::from_be_bytes([l0, l1]));
-        let value = behind.get(..length).ok_or(Discard::StunMalformed)?;
-        if u16::from_be_bytes([t0, t1]) == USERNAME {
+    for attribute in Attributes::of(bytes) {
+        let Attribute { kind, value, .. } = attribute?;
+        if kind == USERNAME {
             username = username.or(Some(value));
         }
-        rest = behind
-            .get(length.next_multiple_of(4)..)
-            .ok_or(Discard::StunMalformed)?;
     }
     match u16::from_be_bytes([t0, t1]) {
-        _ if !rest.is_empty() => Err(Discard::StunMalformed),
         REQUEST => username
             .and_then(|name| core::str::from_utf8(name).ok()?.split_once(':'))
             .map(|(local_ufrag, remote_ufrag)| Peek::Request {
@@ -160,72 +194,120 @@ pub(crate) enum Response {
 
 /// Reads a request that is signed with `local`'s password.
 pub(crate) fn decode_request(bytes: &[u8], local: &Credentials) -> Result<Request, Discard> {
-    let (message, transaction) = decode(bytes, local)?;
+    let signed = authenticate(bytes, local)?;
+    let (mut priority, mut role) = (None, None);
     let mut request = Request {
-        transaction,
+        transaction: transaction_of(bytes)?,
         priority: 0,
         role: None,
         use_candidate: false,
         unknown: Vec::new(),
     };
-    for attribute in message.attributes() {
-        match attribute {
-            StunAttribute::Priority(priority) => request.priority = priority.as_u32(),
-            StunAttribute::UseCandidate(_) => request.use_candidate = true,
-            StunAttribute::IceControlling(tie) => {
-                request.role = Some((IceRole::Controlling, tie.as_u64()));
+    for attribute in Attributes::of(signed) {
+        let Attribute { kind, value, .. } = attribute?;
+        match kind {
+            PRIORITY => priority = priority.or(Some(u32::from_be_bytes(exactly(value)?))),
+            USE_CANDIDATE => request.use_candidate = true,
+            CONTROLLING | CONTROLLED => {
+                let tie_breaker = u64::from_be_bytes(exactly(value)?);
+                let claimed = if kind == CONTROLLING {
+                    IceRole::Controlling
+                } else {
+                    IceRole::Controlled
+                };
+                role = role.or(Some((claimed, tie_breaker)));
             }
-            StunAttribute::IceControlled(tie) => {
-                request.role = Some((IceRole::Controlled, tie.as_u64()));
-            }
-            StunAttribute::Unknown(unknown) => {
-                let number = unknown.attribute_type().as_u16();
-                if number < 0x8000 {
-                    request.unknown.push(number);
-                }
+            USERNAME | XOR_MAPPED_ADDRESS | ERROR_CODE | UNKNOWN_ATTRIBUTES | INTEGRITY => {}
+            _ if kind < OPTIONAL && request.unknown.len() < UNKNOWN_MAX => {
+                request.unknown.push(kind);
             }
             _ => {}
         }
     }
-    request.unknown.truncate(UNKNOWN_MAX);
+    request.priority = priority.unwrap_or(0);
+    request.role = role;
     Ok(request)
 }
 
 /// Reads an answer that is signed with `remote`'s password. The address that the peer saw is not
 /// read: all our candidates share a socket, so nothing would follow from it.
 pub(crate) fn decode_response(bytes: &[u8], remote: &Credentials) -> Result<Response, Discard> {
-    let (message, _) = decode(bytes, remote)?;
-    if message.class() == MessageClass::SuccessResponse {
+    let signed = authenticate(bytes, remote)?;
+    if signed.starts_with(&SUCCESS.to_be_bytes()) {
         return Ok(Response::Success);
     }
-    let code = message
-        .get::<ErrorCode>()
-        .and_then(|attribute| attribute.as_error_code().ok());
-    match code.map(|code| code.error_code().error_code()) {
-        Some(ROLE_CONFLICT) => Ok(Response::RoleConflict),
-        _ => Ok(Response::Refused),
+    for attribute in Attributes::of(signed) {
+        let Attribute { kind, value, .. } = attribute?;
+        if let (ERROR_CODE, [_, _, class, number, ..]) = (kind, value) {
+            let code = u16::from(class & 7) * 100 + u16::from(*number);
+            if code == ROLE_CONFLICT {
+                return Ok(Response::RoleConflict);
+            }
+            break;
+        }
     }
+    Ok(Response::Refused)
 }
 
-fn decode(
-    bytes: &[u8],
-    key: &Credentials,
-) -> Result<(stun_rs::StunMessage, TransactionId), Discard> {
-    let context = DecoderContextBuilder::default()
-        .with_key(key.key.clone())
-        .with_validation()
-        .build();
-    let (message, _) = MessageDecoderBuilder::default()
-        .with_context(context)
-        .build()
-        .decode(bytes)
-        .map_err(|_| Discard::StunUnauthenticated)?;
-    // The decoder checks the integrity where it is, but does not miss it.
-    if message.get::<MessageIntegrity>().is_none() {
-        return Err(Discard::StunUnauthenticated);
+/// Checks the integrity, which must be there, and the fingerprint, if it is there; gives the
+/// message up to the integrity. Its header still says the length of all of it.
+fn authenticate<'a>(bytes: &'a [u8], key: &Credentials) -> Result<&'a [u8], Discard> {
+    let mut signed = None;
+    for attribute in Attributes::of(bytes) {
+        let Attribute { kind, value, at } = attribute?;
+        let before = bytes.get(..at).ok_or(Discard::StunMalformed)?;
+        match kind {
+            INTEGRITY if signed.is_none() => {
+                let mac = integrity(before, key).ok_or(Discard::StunMalformed)?;
+                mac.verify_slice(value)
+                    .map_err(|_| Discard::StunUnauthenticated)?;
+                signed = Some(before);
+            }
+            // The last one, once: a long row of them would cost much.
+            FINGERPRINT if signed.is_some() => {
+                let sum = fingerprint(before).ok_or(Discard::StunMalformed)?;
+                if value != sum {
+                    return Err(Discard::StunUnauthenticated);
+                }
+                break;
+            }
+            _ => {}
+        }
     }
-    let transaction = *message.transaction_id().as_bytes();
-    Ok((message, transaction))
+    signed.ok_or(Discard::StunUnauthenticated)
+}
+
+/// The integrity of what stands before it.
+fn integrity(before: &[u8], key: &Credentials) -> Option<Hmac<Sha1>> {
+    let (head, rest) = covered(before, INTEGRITY_BYTES)?;
+    let mut mac = key.key.clone();
+    mac.update(&head);
+    mac.update(rest);
+    Some(mac)
+}
+
+/// The fingerprint of what stands before it.
+fn fingerprint(before: &[u8]) -> Option<[u8; 4]> {
+    let (head, rest) = covered(before, FINGERPRINT_BYTES)?;
+    let sum = !crc32(crc32(u32::MAX, &head), rest);
+    Some((sum ^ FINGERPRINT_MASK).to_be_bytes())
+}
+
+/// What a checksum behind `before` covers: these bytes, but with a length that ends behind the
+/// checksum's own attribute, of `own` bytes.
+fn covered(before: &[u8], own: usize) -> Option<([u8; 4], &[u8])> {
+    let ([t0, t1, ..], rest) = before.split_first_chunk::<4>()?;
+    let length = (before.len() + own).checked_sub(HEADER_BYTES)?;
+    let [l0, l1] = u16::try_from(length).ok()?.to_be_bytes();
+    Some(([*t0, *t1, l0, l1], rest))
+}
+
+fn transaction_of(bytes: &[u8]) -> Result<TransactionId, Discard> {
+    exactly(bytes.get(8..HEADER_BYTES).unwrap_or_default())
+}
+
+fn exactly<const N: usize>(value: &[u8]) -> Result<[u8; N], Discard> {
+    value.try_into().map_err(|_| Discard::StunMalformed)
 }
 
 /// What a check of ours says.
@@ -244,19 +326,19 @@ pub(crate) fn encode_check(
     local: &Credentials,
     remote: &Credentials,
 ) -> Option<StunMessage> {
-    let username = UserName::new(format!("{}:{}", remote.ufrag, local.ufrag)).ok()?;
-    let mut builder = StunMessageBuilder::new(BINDING, MessageClass::Request)
-        .with_transaction_id((&check.transaction).into())
-        .with_attribute(username)
-        .with_attribute(Priority::from(check.priority));
-    builder = match check.role {
-        IceRole::Controlling => builder.with_attribute(IceControlling::from(check.tie_breaker)),
-        IceRole::Controlled => builder.with_attribute(IceControlled::from(check.tie_breaker)),
+    let mut message = StunMessage::new(REQUEST, check.transaction);
+    let ufrags = [remote.ufrag.as_bytes(), b":", local.ufrag.as_bytes()];
+    message.put(USERNAME, &ufrags)?;
+    message.put(PRIORITY, &[&check.priority.to_be_bytes()])?;
+    let role = match check.role {
+        IceRole::Controlling => CONTROLLING,
+        IceRole::Controlled => CONTROLLED,
     };
+    message.put(role, &[&check.tie_breaker.to_be_bytes()])?;
     if check.use_candidate {
-        builder = builder.with_attribute(UseCandidate::default());
+        message.put(USE_CANDIDATE, &[])?;
     }
-    seal(builder, remote)
+    message.seal(remote)
 }
 
 /// Writes a success that tells the peer the address we saw, signed with our password.
@@ -265,10 +347,22 @@ pub(crate) fn encode_success(
     mapped: SocketAddr,
     local: &Credentials,
 ) -> Option<StunMessage> {
-    let builder = StunMessageBuilder::new(BINDING, MessageClass::SuccessResponse)
-        .with_transaction_id((&transaction).into())
-        .with_attribute(XorMappedAddress::from(mapped));
-    seal(builder, local)
+    let mut message = StunMessage::new(SUCCESS, transaction);
+    let cookie = MAGIC_COOKIE.to_be_bytes();
+    let mask = cookie.iter().chain(&transaction);
+    let [high, low, ..] = cookie;
+    let port = mapped.port() ^ u16::from_be_bytes([high, low]);
+    let (family, mut ip, length) = match mapped {
+        SocketAddr::V4(mapped) => (1, mapped.ip().to_ipv6_compatible().octets(), 4),
+        SocketAddr::V6(mapped) => (2, mapped.ip().octets(), 16),
+    };
+    // An IPv4 address stands at the end of those bytes.
+    let ip = ip.get_mut(16 - length..)?;
+    ip.iter_mut()
+        .zip(mask)
+        .for_each(|(byte, mask)| *byte ^= mask);
+    message.put(XOR_MAPPED_ADDRESS, &[&[0, family], &port.to_be_bytes(), ip])?;
+    message.seal(local)
 }
 
 /// Writes 487 (RFC 8445 section 7.3.1.1).
@@ -276,11 +370,9 @@ pub(crate) fn encode_role_conflict(
     transaction: TransactionId,
     local: &Credentials,
 ) -> Option<StunMessage> {
-    let code = stun_rs::ErrorCode::new(ROLE_CONFLICT, "Role Conflict").ok()?;
-    let builder = StunMessageBuilder::new(BINDING, MessageClass::ErrorResponse)
-        .with_transaction_id((&transaction).into())
-        .with_attribute(ErrorCode::new(code));
-    seal(builder, local)
+    let mut message = StunMessage::new(ERROR, transaction);
+    message.put(ERROR_CODE, &[&error_code(ROLE_CONFLICT), b"Role Conflict"])?;
+    message.seal(local)
 }
 
 /// Writes 420 (RFC 8489 section 6.3.1).
@@ -289,36 +381,99 @@ pub(crate) fn encode_unknown(
     unknown: &[u16],
     local: &Credentials,
 ) -> Option<StunMessage> {
-    let code = stun_rs::ErrorCode::new(420, "Unknown Attribute").ok()?;
-    let mut attributes = UnknownAttributes::default();
-    for number in unknown {
-        attributes.add(*number);
-    }
-    let builder = StunMessageBuilder::new(BINDING, MessageClass::ErrorResponse)
-        .with_transaction_id((&transaction).into())
-        .with_attribute(ErrorCode::new(code))
-        .with_attribute(attributes);
-    seal(builder, local)
+    let mut message = StunMessage::new(ERROR, transaction);
+    message.put(ERROR_CODE, &[&error_code(UNKNOWN), b"Unknown Attribute"])?;
+    let mut numbers = [0; 2 * UNKNOWN_MAX];
+    let all = unknown.iter().flat_map(|number| number.to_be_bytes());
+    numbers
+        .iter_mut()
+        .zip(all)
+        .for_each(|(to, from)| *to = from);
+    let numbers = numbers.get(..2 * unknown.len().min(UNKNOWN_MAX))?;
+    message.put(UNKNOWN_ATTRIBUTES, &[numbers])?;
+    message.seal(local)
 }
 
-fn seal(builder: StunMessageBuilder, key: &Credentials) -> Option<StunMessage> {
-    let message = builder
-        .with_attribute(MessageIntegrity::new(key.key.clone()))
-        .with_attribute(Fingerprint::default())
-        .build();
-    let mut bytes = [0; STUN_BYTES_MAX];
-    let length = MessageEncoderBuilder::default()
-        .build()
-        .encode(&mut bytes, &message)
-        .ok()?;
-    Some(StunMessage { bytes, length })
+fn error_code(code: u16) -> [u8; 4] {
+    let [class, number] = [code / 100, code % 100].map(|part| u8::try_from(part).unwrap_or(0));
+    [0, 0, class, number]
+}
+
+impl StunMessage {
+    fn new(kind: u16, transaction: TransactionId) -> Self {
+        let mut message = Self {
+            bytes: [0; STUN_BYTES_MAX],
+            length: HEADER_BYTES,
+        };
+        let [t0, t1] = kind.to_be_bytes();
+        let [c0, c1, c2, c3] = MAGIC_COOKIE.to_be_bytes();
+        let header = [t0, t1, 0, 0, c0, c1, c2, c3]
+            .into_iter()
+            .chain(transaction);
+        let room = message.bytes.iter_mut();
+        room.zip(header).for_each(|(to, from)| *to = from);
+        message
+    }
+
+    /// Appends an attribute of these parts; `None` if it does not fit.
+    fn put(&mut self, kind: u16, parts: &[&[u8]]) -> Option<()> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let end = self.length + 4 + length.next_multiple_of(4);
+        let room = self.bytes.get_mut(self.length..end)?;
+        let [t0, t1] = kind.to_be_bytes();
+        let [l0, l1] = u16::try_from(length).ok()?.to_be_bytes();
+        let header = [t0, t1, l0, l1];
+        let bytes = header.iter().chain(parts.iter().copied().flatten());
+        room.iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from);
+        self.length = end;
+        let [l0, l1] = u16::try_from(end - HEADER_BYTES).ok()?.to_be_bytes();
+        self.bytes.get_mut(2..4)?.copy_from_slice(&[l0, l1]);
+        Some(())
+    }
+
+    /// Appends integrity and fingerprint.
+    fn seal(mut self, key: &Credentials) -> Option<Self> {
+        let mac = integrity(self.bytes(), key)?.finalize();
+        self.put(INTEGRITY, &[&mac.into_bytes()])?;
+        let sum = fingerprint(self.bytes())?;
+        self.put(FINGERPRINT, &[&sum])?;
+        Some(self)
+    }
+}
+
+/// Takes bytes into a checksum (ISO 3309) that begins and ends with its bits turned over.
+fn crc32(sum: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(sum, |sum, byte| {
+        let [low, ..] = sum.to_le_bytes();
+        let place = usize::from(low ^ byte);
+        CRC_TABLE.get(place).copied().unwrap_or(0) ^ (sum >> 8)
+    })
+}
+
+const CRC_TABLE: [u32; 256] = crc_table();
+
+#[expect(clippy::indexing_slicing, reason = "computed while compiling")]
+const fn crc_table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let mut sum = at;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = (sum >> 1) ^ (0xedb8_8320 * (sum & 1));
+            bit += 1;
+        }
+        table[at as usize] = sum;
+        at += 1;
+    }
+    table
 }
 
 /// Makes a signed message of any attributes: our encoder signs only what it knows.
 #[cfg(any(test, feature = "unstable-toolbox"))]
 pub(super) fn sign(kind: u16, attributes: &[u8], password: &str) -> Vec<u8> {
-    use hmac::{KeyInit, Mac};
-
     let mut bytes = kind.to_be_bytes().to_vec();
     let attributes = attributes
         .get(..attributes.len().min(1_200) / 4 * 4)
@@ -328,7 +483,7 @@ pub(super) fn sign(kind: u16, attributes: &[u8], password: &str) -> Vec<u8> {
     bytes.extend(MAGIC_COOKIE.to_be_bytes());
     bytes.extend([7; 12]);
     bytes.extend(attributes);
-    if let Ok(mut mac) = hmac::Hmac::<sha1::Sha1>::new_from_slice(password.as_bytes()) {
+    if let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(password.as_bytes()) {
         mac.update(&bytes);
         bytes.extend([0, 8, 0, 20]);
         bytes.extend(mac.finalize().into_bytes());
@@ -341,12 +496,34 @@ const REQUEST: u16 = 0x0001;
 const SUCCESS: u16 = 0x0101;
 const ERROR: u16 = 0x0111;
 const USERNAME: u16 = 0x0006;
+const INTEGRITY: u16 = 0x0008;
+const ERROR_CODE: u16 = 0x0009;
+const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
+const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+const PRIORITY: u16 = 0x0024;
+const USE_CANDIDATE: u16 = 0x0025;
+/// From here on an attribute need not be understood.
+const OPTIONAL: u16 = 0x8000;
+const FINGERPRINT: u16 = 0x8028;
+const CONTROLLED: u16 = 0x8029;
+const CONTROLLING: u16 = 0x802a;
+const FINGERPRINT_MASK: u32 = 0x5354_554e;
+const HEADER_BYTES: usize = 20;
+/// Bytes of the integrity with its header, and of the fingerprint.
+const INTEGRITY_BYTES: usize = 24;
+const FINGERPRINT_BYTES: usize = 8;
+const UNKNOWN: u16 = 420;
 const ROLE_CONFLICT: u16 = 487;
 /// Unknown attributes that a 420 names.
 const UNKNOWN_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use stun_rs::attributes::ice::{IceControlled, Priority, UseCandidate};
+    use stun_rs::attributes::stun::{
+        ErrorCode, Fingerprint, MessageIntegrity, UserName, XorMappedAddress,
+    };
+
     use super::*;
 
     fn credentials(ufrag: &str, password: &str) -> Credentials {
@@ -506,6 +683,56 @@ mod tests {
             bad[at] = value;
             assert_eq!(peek(&bad), Err(Discard::StunMalformed), "byte {at}");
         }
+    }
+
+    /// What another implementation makes of a message of ours.
+    fn by_stun_rs(message: &StunMessage, password: &str) -> stun_rs::StunMessage {
+        let context = stun_rs::DecoderContextBuilder::default()
+            .with_key(stun_rs::HMACKey::new_short_term(password).unwrap())
+            .with_validation()
+            .build();
+        let decoder = stun_rs::MessageDecoderBuilder::default()
+            .with_context(context)
+            .build();
+        let (read, length) = decoder.decode(message.bytes()).unwrap();
+        assert_eq!(length, message.bytes().len());
+        assert!(read.get::<MessageIntegrity>().is_some() && read.get::<Fingerprint>().is_some());
+        read
+    }
+
+    #[test]
+    fn another_implementation_reads_what_we_write() {
+        let other = "another-password-of-ours";
+        let (ours, theirs) = (
+            credentials("aaaabbbb", other),
+            credentials("ccccc", PASSWORD),
+        );
+        let check = Check {
+            transaction: [3; 12],
+            priority: 0x6eff_ffff,
+            role: IceRole::Controlled,
+            tie_breaker: 77,
+            use_candidate: true,
+        };
+        let read = by_stun_rs(&encode_check(&check, &ours, &theirs).unwrap(), PASSWORD);
+        let name = read.get::<UserName>().unwrap().as_user_name().unwrap();
+        assert_eq!(name.as_str(), "ccccc:aaaabbbb");
+        let priority = read.get::<Priority>().unwrap().as_priority().unwrap();
+        assert_eq!(priority.as_u32(), check.priority);
+        let role = read.get::<IceControlled>().unwrap();
+        assert_eq!(role.as_ice_controlled().unwrap().as_u64(), 77);
+        assert!(read.get::<UseCandidate>().is_some());
+        for mapped in ["192.0.2.1:32853", "[2001:db8::9]:7"] {
+            let mapped: SocketAddr = mapped.parse().unwrap();
+            let read = by_stun_rs(&encode_success([7; 12], mapped, &ours).unwrap(), other);
+            let address = read.get::<XorMappedAddress>().unwrap();
+            let address = address.as_xor_mapped_address().unwrap();
+            assert_eq!(address.socket_address(), &mapped);
+        }
+        let read = by_stun_rs(&encode_role_conflict([7; 12], &ours).unwrap(), other);
+        let code = read.get::<ErrorCode>().unwrap().as_error_code().unwrap();
+        assert_eq!(code.error_code().error_code(), ROLE_CONFLICT);
+        by_stun_rs(&encode_unknown([7; 12], &[5, 6], &ours).unwrap(), other);
     }
 
     #[test]
