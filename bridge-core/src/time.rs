@@ -12,6 +12,11 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(NonZeroU64);
 
+/// What need not be punctual falls due at multiples of this, for many endpoints at once: idle ones
+/// wake their shard twenty times a second at most, however many they are. Fine enough that a pass
+/// serves few of them.
+pub(crate) const COMMON_STEP: Duration = Duration::from_millis(50);
+
 impl Time {
     /// The engine's start.
     pub const ZERO: Self = Self(NonZeroU64::MIN);

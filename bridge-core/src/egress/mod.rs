@@ -51,7 +51,7 @@ use crate::rtcp::{CompoundWriter, ReportBlock, RtcpPacket};
 use crate::slab::Slab;
 use crate::srtp::OutboundContext;
 use crate::stats::BridgeStats;
-use crate::time::Time;
+use crate::time::{COMMON_STEP, Time};
 
 use bound::Bound;
 use retransmit::{Retransmissions, Wanted};
@@ -82,8 +82,10 @@ pub(crate) struct Receiver {
     /// Videos that are forwarded, the most important first.
     forwarded: Vec<SourceKey>,
     mapped: Vec<MappedSource>,
-    next_route: Time,
-    next_report: Time,
+    /// When to decide anew by itself; `None` while nothing can turn out otherwise.
+    next_route: Option<Time>,
+    /// When to look for sender reports to pass on; `None` while nothing is sent.
+    next_report: Option<Time>,
 }
 
 /// How a receiver is made.
@@ -118,8 +120,8 @@ impl Receiver {
             keyframe_wishes: Vec::new(),
             forwarded: Vec::new(),
             mapped: Vec::new(),
-            next_route: now,
-            next_report: now,
+            next_route: Some(now),
+            next_report: None,
         }
     }
 
@@ -129,19 +131,29 @@ impl Receiver {
         self.negotiated.set_media(media);
         if self.negotiated != before {
             self.slots.clear_histories();
-            self.next_route = now;
+            self.next_route = Some(now);
         }
     }
 
     /// Takes over what the endpoint wants to see.
     pub(crate) fn set_constraints(&mut self, now: Time, constraints: &ReceiverConstraints) {
         self.constraints.apply(constraints);
-        self.next_route = now;
+        self.next_route = Some(now);
     }
 
     /// What it gets of each source, for the conference's `SenderConstraints`.
     pub(crate) const fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Rises when it has a slot for another source, or one less.
+    pub(crate) const fn edition(&self) -> u64 {
+        self.slots.edition()
+    }
+
+    /// Sources that it has a slot for.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = SourceKey> {
+        self.slots.sources()
     }
 
     /// The measured round trip, by the receiver's reports.
@@ -152,12 +164,20 @@ impl Receiver {
     /// Whether [`Receiver::route`] is due by itself; it is also due when the conference changed
     /// (sources, encodings that come or go, mutes, order of speakers).
     pub(crate) fn is_route_due(&self, now: Time) -> bool {
-        now >= self.next_route
+        self.next_route.is_some_and(|at| now >= at)
     }
 
-    /// When something is due: a decision or a report.
-    pub(crate) fn deadline(&self) -> Time {
-        self.next_route.min(self.next_report)
+    /// Whether [`Receiver::flush`] or [`Receiver::route`] has something to do without media.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        self.is_route_due(now)
+            || !self.retransmissions.is_empty()
+            || !self.keyframe_wishes.is_empty()
+    }
+
+    /// When something is due by itself: a decision or a report.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let both = [self.next_route, self.next_report];
+        both.into_iter().flatten().min()
     }
 
     /// Keyframes that this receiver needs since the last call: source and encoding. The caller
@@ -192,7 +212,8 @@ impl Receiver {
         } else {
             ROUTE_INTERVAL
         };
-        self.next_route = (now + interval).round_up(STEP);
+        let varies = self.table.varies();
+        self.next_route = varies.then(|| (now + interval).round_up(COMMON_STEP));
         self.slots.release(view.sources);
         self.assign_slots(now, view.sources, random, outbox);
         self.set_targets(now, drains);
@@ -349,7 +370,7 @@ impl Receiver {
             (bound, acted) => bound != acted,
         };
         if moved {
-            self.next_route = now;
+            self.next_route = Some(now);
         }
     }
 
@@ -376,6 +397,9 @@ impl Receiver {
             }
         }
         self.plan_retransmissions(now, sources);
+        if self.next_report.is_none() && !self.batch.is_empty() {
+            self.next_report = Some((now + REPORT_INTERVAL).round_up(COMMON_STEP));
+        }
         self.send(now, sources, path, context, outbox, stats);
     }
 
@@ -509,7 +533,7 @@ impl Receiver {
         sources: &Slab<SourceKey, Source>,
         out: &mut [u8],
     ) -> usize {
-        if now < self.next_report {
+        if self.next_report.is_none_or(|at| now < at) {
             return 0;
         }
         let mut writer = CompoundWriter::new(out);
@@ -519,7 +543,8 @@ impl Receiver {
                 return writer.len();
             }
         }
-        self.next_report = (now + REPORT_INTERVAL).round_up(STEP);
+        // Until something is sent again.
+        self.next_report = None;
         writer.len()
     }
 }
@@ -530,12 +555,8 @@ const ROUTE_INTERVAL: Duration = Duration::from_secs(2);
 /// The same while less is sent so that queues drain.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How often it is looked for sender reports to pass on.
+/// How often it is looked for sender reports to pass on, while something is sent.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What is done at an interval is done at multiples of this, for many receivers at once: a shard
-/// wakes twenty times a second at most for all of them. Fine enough that a pass serves few.
-const STEP: Duration = Duration::from_millis(50);
 
 /// Bytes that a packet without payload takes of what may be sent again.
 const EMPTY_COST: u64 = 16;

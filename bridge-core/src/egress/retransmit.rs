@@ -87,6 +87,11 @@ impl Retransmissions {
         }
     }
 
+    /// Whether nothing is queued.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The next packet to send again.
     pub(crate) fn pop(&mut self) -> Option<Wanted> {
         self.queue.pop()

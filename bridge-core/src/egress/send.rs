@@ -83,6 +83,11 @@ struct Layout {
 }
 
 impl Batch {
+    /// Whether nothing is planned.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
     /// Adds a packet; an empty one has none, and is of a picture. `evens_out` says whether it may
     /// be padded: one of a picture that goes for the first time.
     pub(crate) fn plan(

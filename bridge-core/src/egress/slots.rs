@@ -34,6 +34,8 @@ pub(crate) struct Slots {
     by_source: Vec<Option<usize>>,
     /// SSRCs of slots that are gone, and the last number of each.
     retired: Vec<(Ssrc, u64)>,
+    /// Rises when a source gets a slot or loses it.
+    edition: u64,
 }
 
 /// An SSRC and the number before its next one.
@@ -69,6 +71,7 @@ impl Slots {
             slots: Vec::new(),
             by_source: Vec::new(),
             retired: Vec::new(),
+            edition: 0,
         }
     }
 
@@ -85,6 +88,16 @@ impl Slots {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut()
+    }
+
+    /// See [`super::Receiver::edition`].
+    pub(crate) const fn edition(&self) -> u64 {
+        self.edition
+    }
+
+    /// Sources that have a slot.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = SourceKey> {
+        self.slots.iter().filter_map(|slot| slot.source)
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&Slot> {
@@ -112,6 +125,7 @@ impl Slots {
         for slot in &mut self.slots {
             if slot.source.is_some_and(|key| sources.get(key).is_none()) {
                 slot.take_over(None);
+                self.edition += 1;
             }
         }
         if !self.rewriting {
@@ -176,6 +190,7 @@ impl Slots {
             {
                 slot.take_over(Some(key));
                 slot.forwarding = true;
+                self.edition += 1;
                 mapped.push(slot.mapping(source));
                 self.index();
             }

@@ -106,6 +106,7 @@ impl Engine {
             }
             _ => return Err(Error::Misuse("a command without an endpoint")),
         }
+        self.mark_due(conference_key, key);
         self.mark_ready(conference_key);
         Ok(Reply::Done)
     }

@@ -10,7 +10,7 @@ use crate::egress::Receiver;
 use crate::id::{ConferenceKey, EndpointAddress};
 use crate::ingest::Ingest;
 use crate::stats::BridgeStats;
-use crate::time::Time;
+use crate::time::{COMMON_STEP, Time};
 
 /// One participant.
 #[derive(Debug)]
@@ -90,8 +90,8 @@ impl Endpoint {
         let pauses = self.active && silence >= PAUSE;
         self.active &= !pauses;
         let next = if self.active { PAUSE } else { SILENCE_MAX };
-        self.timers
-            .set(Timer::Activity, Some(self.last_heard + next));
+        let at = (self.last_heard + next).round_up(COMMON_STEP);
+        self.timers.set(Timer::Activity, Some(at));
         if pauses {
             Activity::Paused
         } else {

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::id::{ConferenceKey, EndpointAddress, EndpointKey, SourceKey};
 use crate::ingest::source::Source;
 use crate::limits::{FEEDBACK_BYTES_MAX, TAILROOM_BYTES};
+use crate::route::conference::Conference;
 use crate::route::table::View;
 use crate::slab::Slab;
 use crate::srtp::OutboundContext;
@@ -22,6 +23,13 @@ impl Engine {
             room.hold.hurry();
         }
         self.mark_waiting(key);
+    }
+
+    /// Sees to it that one receiver is looked at in the flush, whatever else comes.
+    pub(super) fn mark_due(&mut self, key: ConferenceKey, receiver: EndpointKey) {
+        if let Some(room) = self.conferences.get_mut(key) {
+            room.due.push(receiver);
+        }
     }
 
     /// Sees to it that the conference is looked at when its pictures have waited long enough, in
@@ -78,15 +86,14 @@ impl Engine {
         room.follow_speaker(endpoints, stats, out);
         let has_changed = room.follow_changes();
         let mut wishes_changed = core::mem::take(&mut room.wishes_due) || has_changed;
-        for at in 0..room.conference.local.len() {
-            let key = room.conference.local.get(at).copied();
-            let Some((key, endpoint)) = key.and_then(|key| Some((key, endpoints.get_mut(key)?)))
-            else {
+        let all = has_changed || room.concerns_all(endpoints);
+        let mut at = 0;
+        while let Some(key) = room.receiver(at, all) {
+            at += 1;
+            let endpoint = endpoints.get_mut(key);
+            let Some(endpoint) = endpoint.filter(|endpoint| endpoint.connected) else {
                 continue;
             };
-            if !endpoint.connected {
-                continue;
-            }
             let sources = &room.conference.sources;
             if has_changed || endpoint.receiver.is_route_due(now) {
                 let view = View {
@@ -95,10 +102,11 @@ impl Engine {
                     order: &room.order,
                     own: key,
                 };
+                let edition = endpoint.receiver.edition();
                 wishes_changed |= endpoint.receiver.route(now, &view, random, out);
-                let deadline = endpoint.receiver.deadline();
-                endpoint.timers.set(Timer::Egress, Some(deadline));
-                deadlines.set(key, endpoint.timers.next());
+                if endpoint.receiver.edition() != edition {
+                    room.audience.expire();
+                }
             }
             if let Some((path, context)) = endpoint.transport.outbound() {
                 let receiver = &mut endpoint.receiver;
@@ -108,7 +116,13 @@ impl Engine {
             for (source, encoding) in endpoint.receiver.keyframe_wishes() {
                 room.conference.request_keyframe(now, source, encoding);
             }
+            let deadline = endpoint.receiver.deadline();
+            if deadline != endpoint.timers.get(Timer::Egress) {
+                endpoint.timers.set(Timer::Egress, deadline);
+                deadlines.set(key, endpoint.timers.next());
+            }
         }
+        room.due.clear();
         if wishes_changed {
             room.tell_senders(endpoints, out);
         }
@@ -196,8 +210,12 @@ impl Engine {
         let deadline = endpoint.ingest.deadline();
         endpoint.timers.set(Timer::Ingest, deadline);
         let conference = endpoint.conference;
+        let has_changed = room.decided != Some(room.conference.changes);
         if !room.conference.relay.is_empty() {
             self.relay(conference, out);
+        }
+        if has_changed {
+            self.mark_ready(conference);
         }
         self.reschedule(key);
     }
@@ -223,10 +241,11 @@ impl Engine {
         }
         if endpoint.connected {
             if endpoint.receiver.is_route_due(now) {
+                self.mark_due(conference, key);
                 self.mark_ready(conference);
             } else {
                 let deadline = endpoint.receiver.deadline();
-                endpoint.timers.set(Timer::Egress, Some(deadline));
+                endpoint.timers.set(Timer::Egress, deadline);
             }
         }
     }
@@ -242,6 +261,39 @@ impl Engine {
 }
 
 impl Room {
+    /// Who is looked at in the flush: `all`, or those who have something to do.
+    fn receiver(&self, at: usize, all: bool) -> Option<EndpointKey> {
+        let receivers = if all {
+            &self.conference.local
+        } else {
+            &self.due
+        };
+        receivers.get(at).copied()
+    }
+
+    /// Adds those whom the packets that wait concern to those who have something to do; `true` if
+    /// that is nearly everybody, who need not be told apart then.
+    fn concerns_all(&mut self, endpoints: &Slab<EndpointKey, Endpoint>) -> bool {
+        let Conference { active, local, .. } = &self.conference;
+        if active.is_empty() {
+            return false;
+        }
+        self.audience.refresh(local, endpoints);
+        let lists = active.iter().map(|source| self.audience.of(*source));
+        let count: usize = lists.clone().map(<[EndpointKey]>::len).sum();
+        if self.due.len() + count >= local.len() {
+            return true;
+        }
+        let is_mixed = active.len() > 1 || !self.due.is_empty();
+        self.due.extend(lists.flatten());
+        if is_mixed {
+            // Nobody gets a packet twice.
+            self.due.sort_unstable();
+            self.due.dedup();
+        }
+        false
+    }
+
     /// Tells who speaks now, if somebody else does; routes are decided anew then.
     fn follow_speaker(
         &mut self,

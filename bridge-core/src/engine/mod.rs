@@ -5,6 +5,8 @@
 //! a pass: receiver by receiver, so that packets of one receiver come in runs.
 //! [`Engine::wakeup`] says when to call again at the latest.
 
+mod audience;
+
 #[cfg(feature = "unstable-toolbox")]
 pub(crate) mod bench;
 
@@ -56,6 +58,7 @@ use crate::srtp::{KeyingMaterial, SrtpProfile};
 use crate::stats::BridgeStats;
 use crate::time::Time;
 
+use audience::Audience;
 use demux::Demux;
 use endpoint::Endpoint;
 use fan_out::Backlog;
@@ -264,6 +267,11 @@ struct Room {
     hold: Hold,
     /// [`Conference::changes`] when routes were last decided.
     decided: Option<u64>,
+    /// Who gets what.
+    audience: Audience,
+    /// Receivers that have something to do in the flush even if nothing changes and no media
+    /// comes; some may be named twice.
+    due: Vec<EndpointKey>,
 }
 
 impl Room {
@@ -282,6 +290,8 @@ impl Room {
             is_ready: false,
             hold: Hold::new(),
             decided: None,
+            audience: Audience::default(),
+            due: Vec::new(),
         }
     }
 }

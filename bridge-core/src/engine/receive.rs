@@ -252,6 +252,9 @@ impl Engine {
             endpoint.ingest.set_rtt(rtt);
         }
         let conference = endpoint.conference;
+        if endpoint.receiver.is_due(now) {
+            room.due.push(key);
+        }
         if !room.conference.relay.is_empty() {
             self.relay(conference, out);
         }

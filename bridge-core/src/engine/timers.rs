@@ -33,6 +33,10 @@ impl TimerTable {
         }
     }
 
+    pub(super) fn get(&self, timer: Timer) -> Option<Time> {
+        self.0.get(timer as usize).copied().flatten()
+    }
+
     /// Whether the timer has fired by `now`; if so it is off afterwards.
     pub(super) fn take_due(&mut self, timer: Timer, now: Time) -> bool {
         match self.0.get_mut(timer as usize) {

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::stun::TransactionId;
 use crate::random::Random;
-use crate::time::Time;
+use crate::time::{COMMON_STEP, Time};
 
 /// Consent for one pair.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl Consent {
     pub(crate) fn new(now: Time, random: &mut Random) -> Self {
         Self {
             confirmed: now,
-            next: now + interval(random),
+            next: next(now, random),
             asked: [None; ASKED_MAX],
             position: 0,
         }
@@ -51,7 +51,7 @@ impl Consent {
 
     /// Notes that a check was sent.
     pub(crate) fn asked(&mut self, now: Time, transaction: TransactionId, random: &mut Random) {
-        self.next = now + interval(random);
+        self.next = next(now, random);
         if let Some(place) = self.asked.get_mut(self.position) {
             *place = Some(transaction);
         }
@@ -81,11 +81,13 @@ impl Consent {
     }
 }
 
-/// Four to six seconds, so that many endpoints do not keep step.
-fn interval(random: &mut Random) -> Duration {
-    let span = INTERVAL.as_millis() * 4 / 10;
+/// When to ask again: in four to six seconds by chance, so that a peer's checks and ours do not
+/// keep step (RFC 7675 section 5.1), at a moment that many endpoints of a shard share.
+fn next(now: Time, random: &mut Random) -> Time {
+    let span = (INTERVAL * 4 / 10).saturating_sub(COMMON_STEP).as_millis();
     let extra = (u128::from(random.u32()) * span) >> 32;
-    INTERVAL * 8 / 10 + Duration::from_millis(u64::try_from(extra).unwrap_or(0))
+    let interval = INTERVAL * 8 / 10 + Duration::from_millis(u64::try_from(extra).unwrap_or(0));
+    (now + interval).round_up(COMMON_STEP)
 }
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -98,12 +100,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_are_spread_between_four_and_six_seconds() {
+    fn checks_are_spread_between_four_and_six_seconds_at_shared_moments() {
         let mut random = Random::new([1; 32]);
         let all: Vec<_> = (0..500)
-            .map(|_| interval(&mut random).as_millis())
+            .map(|at| {
+                let now = Time::from_millis(at);
+                let next = next(now, &mut random);
+                assert_eq!(next, next.round_up(COMMON_STEP));
+                next.since(now).as_millis()
+            })
             .collect();
-        assert!(all.iter().all(|ms| (4_000..6_000).contains(ms)));
+        assert!(all.iter().all(|ms| (4_000..=6_000).contains(ms)));
         assert!(all.iter().any(|ms| *ms < 4_200) && all.iter().any(|ms| *ms > 5_800));
     }
 

@@ -89,6 +89,14 @@ impl Table {
             || !self.allocations.iter().all(is_as_before)
     }
 
+    /// Whether the same could be decided otherwise some time later: a picture that the receiver
+    /// may get comes in, at a rate that changes.
+    pub(crate) fn varies(&self) -> bool {
+        let open = |candidate: &&Candidate| candidate.refusal.is_none();
+        let mut offers = self.candidates.iter().filter(open);
+        offers.any(|open| open.offers.iter().flatten().any(|offer| offer.live))
+    }
+
     /// Decisions on pictures, the most important first.
     pub(crate) fn video(&self) -> &[Allocation] {
         &self.allocations

@@ -122,6 +122,7 @@ pub struct Simulation {
     /// Datagrams to addresses of no participant, and how many of them are media.
     strangers: BTreeMap<SocketAddr, (u64, u64)>,
     tapped: Option<(NodeId, Vec<Vec<u8>>)>,
+    wakeups: u64,
     bridge_address: SocketAddr,
 }
 
@@ -205,6 +206,7 @@ impl Simulation {
             trace: DefaultHasher::new(),
             strangers: BTreeMap::new(),
             tapped: None,
+            wakeups: 0,
             bridge_address,
             random,
         }
@@ -472,6 +474,12 @@ impl Simulation {
         engines.all(|engine| engine.wakeup().is_none()) && self.network.next().is_none()
     }
 
+    /// How often a shard woke by itself so far: something was due, whatever came meanwhile.
+    #[must_use]
+    pub const fn wakeups(&self) -> u64 {
+        self.wakeups
+    }
+
     /// Lets a datagram of a stranger's making arrive at the bridge, now.
     pub fn inject(&mut self, from: SocketAddr, bytes: &[u8]) {
         let path = Path {
@@ -488,6 +496,9 @@ impl Simulation {
         let end = self.now + span;
         while let Some(next) = self.next_time().filter(|next| *next <= end) {
             self.now = self.now.max(next);
+            let engines = self.shards.iter().map(|shard| &shard.engine);
+            let due = engines.filter(|engine| engine.wakeup().is_some_and(|at| at <= self.now));
+            self.wakeups += u64::try_from(due.count()).unwrap_or(0);
             self.step();
         }
         self.now = end;
