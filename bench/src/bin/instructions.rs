@@ -240,7 +240,7 @@ fn measured_pass(pass: &mut dyn Pass) -> u64 {
     black_box(pass.pass())
 }
 
-const WORK: [Work; 20] = [
+const WORK: [Work; 21] = [
     new("parse/rtp_and_vp8", 200, || Some(Box::new(parse_media))),
     new("parse/feedback_on_100_packets", 20, parse_feedback),
     new("demux/endpoints_1000", 100, || {
@@ -285,6 +285,10 @@ const WORK: [Work; 20] = [
     }),
     new("forward/gcm256/receivers_10/burst_4", 10, || {
         forward(10, 4, SrtpProfile::AeadAes256Gcm)
+    }),
+    new("forward/gcm128/receivers_10_of_200/burst_4", 10, || {
+        let rig = Rig::with_idle(10, 190, 4, SrtpProfile::AeadAes128Gcm);
+        Some(Box::new(rig.ok()?))
     }),
     new("forward/gcm128/receivers_10/burst_1", 10, || {
         forward(10, 1, SrtpProfile::AeadAes128Gcm)

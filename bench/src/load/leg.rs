@@ -1,5 +1,9 @@
 //! Plays one transport of a participant: keeps its path open, seals and sends its pictures, and
 //! counts and reports what comes.
+//!
+//! One that neither sends nor gets anything does what a connected and muted client must: it asks
+//! for consent every five seconds and answers the server's checks (RFC 7675). It reports on
+//! nothing, as there is nothing to report on. Browsers ask about twice as often.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
