@@ -1,5 +1,5 @@
-//! Gives the DTLS handshakes of all shards a thread of their own, so that a join never holds up
-//! media.
+//! Gives the DTLS handshakes of all shards a thread of their own that stands back for those of
+//! media, so that a join never holds up media.
 //!
 //! Shards put requests in and never wait. Datagrams beyond a bound are dropped, as a network would;
 //! starts and stops always get through, and there are at most two of them for each endpoint. The
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 
+use super::sys;
 use crate::dtls::driver::{Driver, HandshakeKey};
 use crate::engine::{HandshakeEvent, HandshakeRequest};
 use crate::error::{Error, Result};
@@ -42,7 +43,12 @@ pub(crate) fn start(
     };
     let thread = thread::Builder::new()
         .name("handshake".to_owned())
-        .spawn(move || run(driver, &receiver, &waiting, now, answer))
+        .spawn(move || {
+            if !sys::stand_back() {
+                tracing::debug!("handshakes compete with media for processors");
+            }
+            run(driver, &receiver, &waiting, now, answer);
+        })
         .map_err(|error| Error::Io("start the handshake thread", error))?;
     Ok((handshakes, thread))
 }

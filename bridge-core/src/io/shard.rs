@@ -100,6 +100,9 @@ impl Shard {
         if !sys::pin_thread(usize::from(self.id.0)) {
             tracing::debug!(shard = self.id.0, "the thread may move between processors");
         }
+        if !sys::wake_promptly() {
+            tracing::debug!(shard = self.id.0, "the thread may wait when it wakes");
+        }
         let Self {
             id,
             engine,

@@ -116,6 +116,18 @@ pub(crate) fn pin_thread(_processor: usize) -> bool {
     false
 }
 
+/// Does nothing: the system decides which thread goes first.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn wake_promptly() -> bool {
+    false
+}
+
+/// Does nothing: the system decides which thread goes first.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn stand_back() -> bool {
+    false
+}
+
 /// Sends the first message, which is one segment; returns 1.
 pub(super) fn send_one(
     socket: &UdpSocket,

@@ -14,12 +14,20 @@ mod fallback;
 #[cfg(target_os = "linux")]
 mod linux;
 
+#[cfg(target_os = "linux")]
+mod priority;
+
 #[cfg(not(target_os = "linux"))]
 use fallback as linux;
+
+#[cfg(not(target_os = "linux"))]
+use fallback as priority;
 
 pub(super) use linux::{
     Receiver, Sender, ask_for_local_address, interface_addresses, pin_thread, wait_for_event,
 };
+
+pub(super) use priority::{stand_back, wake_promptly};
 
 /// A datagram as it came.
 #[derive(Debug)]
