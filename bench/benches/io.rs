@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use bridge_core::{ReceiveBench, SendBench, SendWay};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-const WAYS: [(&str, SendWay); 3] = [
+const WAYS: [(&str, SendWay); 4] = [
     ("gso", SendWay::Gso),
+    ("connected", SendWay::Connected),
     ("sendmmsg", SendWay::Sendmmsg),
     ("sendto", SendWay::Sendto),
 ];

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::command::{Command, EndpointOptions, Reply};
-use crate::config::BridgeConfig;
+use crate::config::{BridgeConfig, ConnectedSockets};
 use crate::description::{
     MediaDescription, ReceiverConstraints, SourceDescription, TransportDescription,
 };
@@ -126,10 +126,18 @@ impl BridgeBuilder {
         self
     }
 
+    /// What peers have connected sockets of their own for. Linux alone. Default: they have none.
+    #[must_use]
+    pub fn connected_sockets(mut self, uses: ConnectedSockets) -> Self {
+        self.config.connected_sockets = uses;
+        self
+    }
+
     /// Opens the sockets and starts the threads.
     ///
     /// # Errors
-    /// [`Error::Misuse`] when there would be more than 64 shards, [`Error::Io`] when the
+    /// [`Error::Misuse`] when there would be more than 64 shards or the system has no connected
+    /// sockets beside shared ones, [`Error::Io`] when the
     /// port is taken, or the system refuses a socket or a thread.
     pub fn start(self) -> Result<(Bridge, Events)> {
         let shards = match self.config.shards {

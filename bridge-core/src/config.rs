@@ -100,6 +100,23 @@ pub struct BridgeConfig {
     pub evens_out: bool,
     /// See [`EngineConfig::hold`]; at most 20 ms. Default 1 ms.
     pub hold: Duration,
+    /// Whether peers get connected sockets of their own, and for what.
+    pub connected_sockets: ConnectedSockets,
+}
+
+/// What peers have sockets of their own for, each connected to its peer; a descriptor each, at most
+/// [`CONNECTED_SOCKETS_MAX`](crate::limits::CONNECTED_SOCKETS_MAX). Linux alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectedSockets {
+    /// Nothing: there are none.
+    #[default]
+    Off,
+    /// Datagrams of a peer come to the shard that owns it. It is sent to by the shared socket, so
+    /// that one call serves many.
+    Receive,
+    /// The peer is sent to by it as well: no route is looked for, but each peer takes a call.
+    Both,
 }
 
 impl Default for BridgeConfig {
@@ -116,6 +133,7 @@ impl Default for BridgeConfig {
             gcm: None,
             evens_out: true,
             hold: HOLD,
+            connected_sockets: ConnectedSockets::Off,
         }
     }
 }

@@ -141,6 +141,10 @@ pub const FEEDBACK_BYTES_MAX: usize = 1_200;
 /// Shards of a bridge: each has a character of its own at the front of its ufrags.
 pub const SHARDS_MAX: usize = 64;
 
+/// Sockets of peers' own of a bridge, if that is asked for: every datagram of a stranger walks
+/// past all of one port in some kernels. Half of the descriptors of the process is a bound as well.
+pub const CONNECTED_SOCKETS_MAX: usize = 2_048;
+
 /// Paths that one shard remembers, its own endpoints' and other shards'.
 pub const PATHS_MAX: usize = 65_536;
 

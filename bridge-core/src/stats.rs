@@ -53,6 +53,12 @@ pub struct BridgeStats {
     pub calls_send: u64,
     /// Peers whose routes refused segmented messages: their datagrams go singly.
     pub peers_unsegmented: u64,
+    /// Peers now that have a socket of their own, if that is asked for.
+    pub peers_connected: u64,
+    /// Peers that got none: too many have one, or the system refused it.
+    pub peers_unconnected: u64,
+    /// Errors of these sockets: what did not leave by them left by the shared one.
+    pub connected_errors: u64,
     /// Packets that went no further, by reason.
     pub discarded: DiscardCounters,
 }
@@ -84,6 +90,9 @@ impl BridgeStats {
         self.calls_receive += other.calls_receive;
         self.calls_send += other.calls_send;
         self.peers_unsegmented += other.peers_unsegmented;
+        self.peers_connected += other.peers_connected;
+        self.peers_unconnected += other.peers_unconnected;
+        self.connected_errors += other.connected_errors;
         self.discarded.add(&other.discarded);
     }
 }

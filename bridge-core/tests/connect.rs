@@ -213,6 +213,33 @@ fn an_ice_restart_of_ours_keeps_media_going() {
 }
 
 #[test]
+fn a_shell_is_told_where_media_goes_and_when_it_ends() {
+    let (mut sim, node) = alone(&PeerOptions::default(), Link::default(), &Settings::new(4));
+    sim.run(Duration::from_secs(2));
+    let endpoint = sim.address(node);
+    sim.request(Command::RestartIce { endpoint }).unwrap();
+    sim.run(Duration::from_secs(2));
+    let remotes = |sim: &Simulation| -> Vec<_> {
+        let paths = sim.media_paths();
+        paths.map(|(_, path)| path.map(|it| it.remote)).collect()
+    };
+    let there = Some(sim.host(node));
+    assert_eq!(remotes(&sim), [there], "once, whatever the agent does");
+    sim.vanish(node);
+    sim.run(Duration::from_secs(40));
+    assert_eq!(remotes(&sim), [there, None], "consent has ended");
+    sim.run(Duration::from_secs(30));
+    assert_eq!(sim.stats().unwrap().endpoints, 0);
+    assert_eq!(remotes(&sim), [there, None]);
+
+    let (mut sim, node) = alone(&PeerOptions::default(), Link::default(), &Settings::new(4));
+    sim.run(Duration::from_secs(2));
+    let endpoint = sim.address(node);
+    sim.request(Command::ExpireEndpoint { endpoint }).unwrap();
+    assert_eq!(remotes(&sim), [Some(sim.host(node)), None]);
+}
+
+#[test]
 fn a_wrong_certificate_is_refused_before_any_media() {
     let mut sim = Simulation::new(&Settings::new(9));
     let room = sim.conference("forged").unwrap();

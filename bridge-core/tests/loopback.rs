@@ -12,13 +12,14 @@ use core::time::Duration;
 use std::net::UdpSocket;
 use std::time::Instant;
 
+use bridge_core::config::ConnectedSockets;
 use bridge_core::engine::Path;
 use bridge_core::event::TransportFailure;
 use bridge_core::packet::Packet;
 use bridge_core::sim::{Peer, PeerOptions, RealHandshake};
 use bridge_core::{
-    Bridge, BridgeStats, Conference, Discard, DtlsVersion, EndpointOptions, Event, Events, Time,
-    limits,
+    Bridge, BridgeBuilder, BridgeStats, Conference, Discard, DtlsVersion, EndpointOptions, Event,
+    Events, Time, limits,
 };
 
 /// A scripted peer behind a real socket.
@@ -119,14 +120,18 @@ fn run(peers: &mut [RealPeer], events: &mut Events, span: Duration) -> Vec<Event
 
 /// Lets as many pairs meet as there are `rooms`, each over all shards when they are `spread`.
 fn meet(shards: usize, rooms: u16, version: DtlsVersion, spread: bool) -> BridgeStats {
-    let (bridge, mut events) = Bridge::builder()
+    let builder = Bridge::builder()
         .udp(SocketAddr::from(([0, 0, 0, 0], 0)))
         .shards(shards)
         .dtls(version)
-        .spread_from(if spread { 0 } else { limits::SPREAD_FROM })
-        .initial_max_height(-1)
-        .start()
-        .unwrap();
+        .spread_from(if spread { 0 } else { limits::SPREAD_FROM });
+    let [_, stats] = meet_at(builder, rooms, version);
+    stats
+}
+
+/// The same at any bridge; gives its counters after two seconds and after three.
+fn meet_at(builder: BridgeBuilder, rooms: u16, version: DtlsVersion) -> [BridgeStats; 2] {
+    let (bridge, mut events) = builder.initial_max_height(-1).start().unwrap();
     let start = Instant::now();
     let rooms: Vec<Conference> = (0..rooms)
         .map(|number| bridge.conference(&format!("loopback {number}")).unwrap())
@@ -135,7 +140,9 @@ fn meet(shards: usize, rooms: u16, version: DtlsVersion, spread: bool) -> Bridge
         .zip(rooms.iter().flat_map(|room| [room, room]))
         .map(|(number, room)| RealPeer::join(room, number, start, version))
         .collect();
-    let seen = run(&mut peers, &mut events, Duration::from_secs(3));
+    let mut seen = run(&mut peers, &mut events, Duration::from_secs(2));
+    let early = bridge.stats().unwrap();
+    seen.extend(run(&mut peers, &mut events, Duration::from_secs(1)));
     let connected = seen
         .iter()
         .filter(|event| matches!(event, Event::EndpointConnected { .. }));
@@ -169,7 +176,7 @@ fn meet(shards: usize, rooms: u16, version: DtlsVersion, spread: bool) -> Bridge
     );
     bridge.shutdown();
     assert!(bridge.stats().is_err());
-    stats
+    [early, stats]
 }
 
 /// Whether a close_notify reached every peer.
@@ -225,6 +232,28 @@ fn peers_meet_though_each_is_on_a_shard_of_its_own() {
     let stats = meet(2, 2, DtlsVersion::V1_2, true);
     assert!(stats.packets_fanned_out > 400, "{stats:?}");
     assert_eq!(stats.discarded.get(Discard::HandoffFull), 0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn peers_with_sockets_of_their_own_meet_and_stray_no_more() {
+    // For all addresses, and for one, where the kernel keeps all sockets in one group.
+    let cases = [
+        ([0, 0, 0, 0], ConnectedSockets::Receive),
+        ([127, 0, 0, 1], ConnectedSockets::Both),
+    ];
+    for (address, uses) in cases {
+        let builder = Bridge::builder()
+            .udp(SocketAddr::from((address, 0)))
+            .shards(2)
+            .connected_sockets(uses);
+        let [early, stats] = meet_at(builder, 8, DtlsVersion::V1_2);
+        assert_eq!(early.peers_connected, 16);
+        assert_eq!((stats.peers_unconnected, stats.connected_errors), (0, 0));
+        assert!(early.packets_handed_over > 20, "they had none at first");
+        assert_eq!(stats.packets_handed_over, early.packets_handed_over);
+        assert!(stats.packets_received > early.packets_received + 500);
+    }
 }
 
 #[test]

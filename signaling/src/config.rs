@@ -162,6 +162,8 @@ section!(
         even_out: bool = true,
         /// Microseconds that pictures may wait for others.
         hold_us: u64 = 1_000,
+        /// What peers have connected sockets of their own for.
+        connected_sockets: ConnectedSockets = ConnectedSockets::Off,
     }
 );
 
@@ -228,6 +230,19 @@ pub enum Gcm {
     Ring,
     /// AWS-LC.
     AwsLc,
+}
+
+/// What peers have connected sockets of their own for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(clippy::exhaustive_enums, reason = "the values of a key")]
+pub enum ConnectedSockets {
+    /// They have none.
+    Off,
+    /// Their datagrams come to the right thread.
+    Receive,
+    /// They are sent to by them as well.
+    Both,
 }
 
 /// Settings that cannot be used; the text names file and key.
@@ -336,6 +351,10 @@ impl Config {
         }
         if self.bridge.shards > 64 {
             return wrong("bridge.shards is at most 64");
+        }
+        let connected = self.bridge.connected_sockets != ConnectedSockets::Off;
+        if connected && !cfg!(target_os = "linux") {
+            return wrong("bridge.connected-sockets needs Linux; other kernels mix the peers up");
         }
         if self.focus.min_participants == 0 {
             return wrong("focus.min-participants is at least 1");

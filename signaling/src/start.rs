@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::uri::Authority;
+use bridge_core::config::ConnectedSockets as Uses;
 use bridge_core::{Bridge, BridgeBuilder, DtlsVersion, GcmBackend};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
@@ -16,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::channel::{Channels, websocket as channel_websocket};
 use crate::colibri::model::Colibri;
 use crate::colibri::rest as colibri_rest;
-use crate::config::{Config, Dtls, Gcm, Listen, channel_base};
+use crate::config::{Config, ConnectedSockets, Dtls, Gcm, Listen, channel_base};
 use crate::focus::{Focus, FocusConfig, FocusHandle, FocusLink, Whence};
 use crate::http::assets::{self, Site};
 use crate::http::{health, metrics, rest, server, tls};
@@ -415,7 +416,12 @@ fn bridge_builder(config: &Config) -> BridgeBuilder {
         .spread_from(bridge.spread_from)
         .trust_no_estimate(bridge.trust_no_estimate)
         .evens_out(bridge.even_out)
-        .hold(Duration::from_micros(bridge.hold_us));
+        .hold(Duration::from_micros(bridge.hold_us))
+        .connected_sockets(match bridge.connected_sockets {
+            ConnectedSockets::Off => Uses::Off,
+            ConnectedSockets::Receive => Uses::Receive,
+            ConnectedSockets::Both => Uses::Both,
+        });
     if let Some(address) = bridge.media.0 {
         builder = builder.udp(address);
     }

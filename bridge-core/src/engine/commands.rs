@@ -350,6 +350,9 @@ impl Engine {
         for path in &endpoint.paths {
             self.release_path(*path, key, out);
         }
+        if endpoint.media_path.is_some() {
+            out.media_path(key, None);
+        }
         for ufrag in endpoint.transport.ufrags() {
             self.ufrags.remove(ufrag);
         }

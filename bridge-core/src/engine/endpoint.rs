@@ -24,6 +24,8 @@ pub(super) struct Endpoint {
     pub(super) timers: TimerTable,
     /// Paths that lead here.
     pub(super) paths: Vec<Path>,
+    /// Where media goes, as the shell was told.
+    pub(super) media_path: Option<Path>,
     /// Whether the transport is up.
     pub(super) connected: bool,
     /// When the last authenticated packet came; when it was made, before the first.
@@ -61,6 +63,7 @@ impl Endpoint {
             rate: EndpointRate::new(),
             timers,
             paths: Vec::new(),
+            media_path: None,
             connected: false,
             last_heard: now,
             active: false,

@@ -197,6 +197,12 @@ pub trait Outbox {
     /// Something for the handshake machine of an endpoint.
     fn handshake(&mut self, endpoint: EndpointKey, request: HandshakeRequest);
 
+    /// Where the media of an endpoint goes from now on; `None`: nowhere any more. A shell may open
+    /// a socket for the path; one that does not need to know ignores it, as here.
+    fn media_path(&mut self, endpoint: EndpointKey, path: Option<Path>) {
+        let _not_needed = (endpoint, path);
+    }
+
     /// A message for another shard. Messages to one shard keep their order. Gives back what finds
     /// no room.
     fn shard(&mut self, to: ShardId, message: ShardMessage) -> Option<ShardMessage>;
@@ -395,6 +401,13 @@ impl Engine {
     /// Counts peers whose routes refuse segmentation.
     pub fn note_unsegmented(&mut self, peers: u64) {
         self.stats.peers_unsegmented += peers;
+    }
+
+    /// Counts what connected sockets did not take, and what they failed to read; `open` are there.
+    pub fn note_sockets(&mut self, open: u64, refused: u64, errors: u64) {
+        self.stats.peers_connected = open;
+        self.stats.peers_unconnected += refused;
+        self.stats.connected_errors += errors;
     }
 
     /// Ends everything. What the handshakes of the endpoints answer is still to be handled.

@@ -309,6 +309,10 @@ impl Engine {
                 self.pool.give(packet);
             }
         }
+        let media_path = endpoint.transport.outbound().map(|(path, _)| path);
+        if core::mem::replace(&mut endpoint.media_path, media_path) != media_path {
+            out.media_path(key, media_path);
+        }
         let deadline = endpoint.transport.deadline();
         endpoint.timers.set(Timer::Transport, deadline);
         self.reschedule(key);

@@ -1,6 +1,9 @@
 //! Collects what a pass sends in one arena and hands it to the kernel in as few calls as it
 //! allows: GSO, else `sendmmsg`, else `sendto`, found out while running.
 //!
+//! What goes to a peer that has a socket of its own leaves by it; whatever that socket does not
+//! take leaves by the shared one.
+//!
 //! Whether a message may have several segments is a matter of its route: the device may not be able
 //! to (EIO), or the route's MTU may be too small (EINVAL). So a peer whose message is refused gets
 //! its datagrams singly from then on, and all others keep their runs.
@@ -10,6 +13,7 @@ use std::io;
 
 use mio::net::UdpSocket;
 
+use super::connected::Sockets;
 use super::sys::{self, Message, Sender};
 use crate::engine::Run;
 
@@ -44,6 +48,8 @@ pub(crate) struct Sent {
     pub(crate) calls: u64,
     /// Peers whose routes turned out to refuse segmentation.
     pub(crate) unsegmented: u64,
+    /// Messages that a connected socket did not take.
+    pub(crate) unconnected: u64,
 }
 
 /// How the kernel is asked.
@@ -102,7 +108,7 @@ impl Batch {
     pub(crate) fn restrict(&mut self, way: super::bench::SendWay) {
         use super::bench::SendWay;
         self.way = match way {
-            SendWay::Gso => self.way,
+            SendWay::Gso | SendWay::Connected => self.way,
             SendWay::Sendmmsg => self.way.max(Way::Many),
             SendWay::Sendto => Way::Single,
         };
@@ -112,7 +118,7 @@ impl Batch {
     /// when the socket takes no more or the runs could never fit.
     pub(crate) fn reserve<const K: usize>(
         &mut self,
-        socket: &UdpSocket,
+        sockets: &Sockets,
         runs: [Run; K],
     ) -> Option<[&mut [u8]; K]> {
         let bytes: usize = runs.iter().map(|run| run.total).sum();
@@ -120,7 +126,7 @@ impl Batch {
         let messages = runs.iter().zip(most);
         let messages = messages.map(|(run, most)| run.total.div_ceil(most)).sum();
         if self.used + bytes > self.call_at || !self.has_room(bytes, messages) {
-            self.send(socket);
+            self.send(sockets);
         }
         if !self.has_room(bytes, messages) {
             return None;
@@ -142,9 +148,9 @@ impl Batch {
         Some(places)
     }
 
-    /// Sends what there is. What the socket does not take now stays for the next time.
-    pub(crate) fn send(&mut self, socket: &UdpSocket) {
-        if self.send_queue(socket) {
+    /// Sends what there is. What the sockets do not take now stays for the next time.
+    pub(crate) fn send(&mut self, sockets: &Sockets) {
+        if self.send_queue(sockets) {
             self.queue.clear();
             self.done = 0;
             self.used = 0;
@@ -154,36 +160,76 @@ impl Batch {
     }
 
     /// `true` when nothing is left.
-    fn send_queue(&mut self, socket: &UdpSocket) -> bool {
-        while let Some(rest) = self.queue.get(self.done..).filter(|rest| !rest.is_empty()) {
-            self.sent.calls += 1;
-            let result = match self.way {
-                Way::Segmented => self.sender.send(socket, &self.arena, rest),
-                Way::Many if rest.first().is_some_and(is_single) => {
-                    let singles = rest.iter().position(|message| !is_single(message));
-                    let rest = singles.and_then(|end| rest.get(..end)).unwrap_or(rest);
-                    self.sender.send(socket, &self.arena, rest)
-                }
-                Way::Single if rest.first().is_some_and(is_single) => {
-                    sys::send_one(socket, &self.arena, rest)
-                }
-                Way::Many | Way::Single => Ok(0),
-            };
-            match result {
-                Ok(0) => {
-                    if !self.send_first_in_pieces(socket) {
-                        return false;
-                    }
-                }
-                Ok(count) => self.finish(count),
-                Err(error) => {
-                    if !self.recover(socket, &error) {
-                        return false;
-                    }
-                }
+    fn send_queue(&mut self, sockets: &Sockets) -> bool {
+        while self.is_waiting() {
+            if !self.send_connected(sockets) && !self.send_shared(sockets) {
+                return false;
             }
         }
         true
+    }
+
+    /// Sends what is first by the socket of its peer; `false` when it must go by the shared one.
+    fn send_connected(&mut self, sockets: &Sockets) -> bool {
+        let rest = self.queue.get(self.done..).unwrap_or_default();
+        let path = rest.first().map(|first| first.path);
+        let Some(socket) = path.and_then(|path| sockets.sender(&path)) else {
+            return false;
+        };
+        // What is cut into singles finds its way there.
+        if self.way != Way::Segmented {
+            return false;
+        }
+        let same = rest.iter().take_while(|message| Some(message.path) == path);
+        let same = rest.get(..same.count()).unwrap_or_default();
+        self.sent.calls += 1;
+        match self.sender.send_connected(socket, &self.arena, same) {
+            Ok(count) if count > 0 => {
+                self.finish(count);
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            // Full, or it tells what came of an earlier datagram (ICMP).
+            _ => {
+                self.sent.unconnected += 1;
+                false
+            }
+        }
+    }
+
+    /// Sends the first message, and those behind it that go the same way, by the shared socket;
+    /// `false` when it is full.
+    fn send_shared(&mut self, sockets: &Sockets) -> bool {
+        let socket = &sockets.shared;
+        let rest = self.queue.get(self.done..).unwrap_or_default();
+        let rest = if sockets.sends {
+            let mut further = rest.iter().skip(1);
+            let end = further.position(|message| sockets.sender(&message.path).is_some());
+            end.and_then(|end| rest.get(..=end)).unwrap_or(rest)
+        } else {
+            rest
+        };
+        self.sent.calls += 1;
+        let result = match self.way {
+            Way::Segmented => self.sender.send(socket, &self.arena, rest),
+            Way::Many if rest.first().is_some_and(is_single) => {
+                let singles = rest.iter().position(|message| !is_single(message));
+                let rest = singles.and_then(|end| rest.get(..end)).unwrap_or(rest);
+                self.sender.send(socket, &self.arena, rest)
+            }
+            Way::Single if rest.first().is_some_and(is_single) => {
+                sys::send_one(socket, &self.arena, rest)
+            }
+            Way::Many | Way::Single => Ok(0),
+        };
+        match result {
+            Ok(0) => self.send_first_in_pieces(socket),
+            Ok(count) => {
+                self.finish(count);
+                true
+            }
+            Err(error) => self.recover(socket, &error),
+        }
     }
 
     /// Whether something waits for the socket.
@@ -372,7 +418,7 @@ mod tests {
     use crate::engine::Path;
     use core::time::Duration;
 
-    fn pair() -> (UdpSocket, std::net::UdpSocket, Path) {
+    fn pair() -> (Sockets, std::net::UdpSocket, Path) {
         let ours = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let theirs = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         theirs
@@ -383,12 +429,12 @@ mod tests {
             remote,
             local: None,
         };
-        (ours, theirs, path)
+        (Sockets::shared(ours), theirs, path)
     }
 
     fn send_run_of_five(way: Way) {
         let (ours, theirs, path) = pair();
-        let mut batch = Batch::new(&ours);
+        let mut batch = Batch::new(&ours.shared);
         batch.way = batch.way.max(way);
         let run = Run {
             path,
@@ -427,7 +473,7 @@ mod tests {
     #[test]
     fn a_frame_for_fifty_receivers_takes_one_call() {
         let (ours, _theirs, path) = pair();
-        let mut batch = Batch::new(&ours);
+        let mut batch = Batch::new(&ours.shared);
         if batch.way != Way::Segmented {
             return;
         }
@@ -448,7 +494,7 @@ mod tests {
     fn a_route_that_refuses_segments_goes_singly_for_itself_alone() {
         let (ours, theirs, path) = pair();
         let other = std::net::UdpSocket::bind("127.0.0.2:0").unwrap();
-        let mut batch = Batch::new(&ours);
+        let mut batch = Batch::new(&ours.shared);
         if batch.way != Way::Segmented {
             return;
         }
@@ -489,7 +535,7 @@ mod tests {
     #[test]
     fn refusing_peers_are_forgotten_when_there_are_too_many() {
         let (ours, _, path) = pair();
-        let mut batch = Batch::new(&ours);
+        let mut batch = Batch::new(&ours.shared);
         let error = io::Error::from(io::ErrorKind::InvalidInput);
         for at in 0..=u16::try_from(REFUSING_MAX).unwrap() {
             let [high, low] = at.to_be_bytes();
@@ -514,7 +560,7 @@ mod tests {
     #[test]
     fn what_the_kernel_refuses_is_counted_and_the_rest_goes_on() {
         let (ours, theirs, path) = pair();
-        let mut batch = Batch::new(&ours);
+        let mut batch = Batch::new(&ours.shared);
         let nowhere = Path {
             remote: "[::1]:9".parse().unwrap(),
             local: None,
@@ -538,7 +584,7 @@ mod tests {
     #[test]
     fn the_first_receivers_of_a_large_pass_do_not_wait_for_the_last() {
         let (ours, _theirs, path) = pair();
-        let mut batch = Batch::new(&ours);
+        let mut batch = Batch::new(&ours.shared);
         let run = Run {
             path,
             segment: 1_000,
@@ -556,7 +602,7 @@ mod tests {
     #[test]
     fn a_long_run_is_cut_at_what_the_kernel_takes() {
         let (ours, _, path) = pair();
-        let batch = Batch::new(&ours);
+        let batch = Batch::new(&ours.shared);
         let mut queue = Vec::new();
         let run = Run {
             path,

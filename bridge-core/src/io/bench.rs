@@ -3,12 +3,17 @@
 use std::io;
 
 use mio::net::UdpSocket;
+use mio::{Poll, Token};
 
 use super::batch::Batch;
+use super::connected::{Connected, Sockets};
 use super::sys::{self, Arrival};
 use super::udp;
 use crate::engine::{Path, Run};
+use crate::id::{EndpointKey, Key};
+use crate::map::MapSeed;
 use crate::packet::Pool;
+use crate::time::Time;
 
 /// How the kernel is asked to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,12 +25,14 @@ pub enum SendWay {
     Sendmmsg,
     /// One call a datagram (`sendto`).
     Sendto,
+    /// As `Gso`, but by sockets that are connected to the receivers: one call for each.
+    Connected,
 }
 
 /// One socket that sends a frame to each of many.
 #[derive(Debug)]
 pub struct SendBench {
-    socket: UdpSocket,
+    sockets: Sockets,
     batch: Batch,
     /// They never read: what comes is dropped at once, unsegmented, when their buffers are full.
     sinks: Vec<UdpSocket>,
@@ -37,7 +44,7 @@ impl SendBench {
     /// # Errors
     /// What the system says about the sockets.
     pub fn new(way: SendWay, receivers: usize) -> io::Result<Self> {
-        let socket = loopback()?;
+        let socket = port()?;
         let mut batch = Batch::new(&socket);
         batch.restrict(way);
         let sinks = (0..receivers).map(|_| {
@@ -45,9 +52,18 @@ impl SendBench {
             let _receiver = sys::Receiver::new(&sink, true);
             Ok(sink)
         });
+        let sinks: Vec<UdpSocket> = sinks.collect::<io::Result<_>>()?;
+        let connected = match way {
+            SendWay::Connected => Some(connect(&socket, &sinks)?),
+            _ => None,
+        };
         Ok(Self {
-            sinks: sinks.collect::<io::Result<_>>()?,
-            socket,
+            sinks,
+            sockets: Sockets {
+                shared: socket,
+                sends: connected.is_some(),
+                connected,
+            },
             batch,
         })
     }
@@ -70,11 +86,11 @@ impl SendBench {
                     total: sizes.iter().sum(),
                 };
                 self.batch
-                    .reserve(&self.socket, [run])
+                    .reserve(&self.sockets, [run])
                     .ok_or(io::ErrorKind::StorageFull)?;
             }
         }
-        self.batch.send(&self.socket);
+        self.batch.send(&self.sockets);
         Ok(self.batch.take_sent().calls)
     }
 }
@@ -82,7 +98,7 @@ impl SendBench {
 /// One socket that takes the frames of many senders.
 #[derive(Debug)]
 pub struct ReceiveBench {
-    senders: Vec<(UdpSocket, Batch)>,
+    senders: Vec<(Sockets, Batch)>,
     socket: UdpSocket,
     receiver: sys::Receiver,
     pool: Pool,
@@ -96,17 +112,14 @@ impl ReceiveBench {
     /// # Errors
     /// What the system says about the sockets.
     pub fn new(joins: bool, senders: usize, runs: bool) -> io::Result<Self> {
-        let socket = udp::open(([127, 0, 0, 1], 0).into(), 1)
-            .map_err(io::Error::other)?
-            .pop()
-            .ok_or(io::ErrorKind::NotFound)?;
+        let socket = port()?;
         let senders = (0..senders).map(|_| {
             let sender = loopback()?;
             let mut batch = Batch::new(&sender);
             if !runs {
                 batch.restrict(SendWay::Sendmmsg);
             }
-            Ok((sender, batch))
+            Ok((Sockets::shared(sender), batch))
         });
         Ok(Self {
             senders: senders.collect::<io::Result<_>>()?,
@@ -159,6 +172,35 @@ impl ReceiveBench {
             self.pool.give(arrival.packet);
         }
     }
+}
+
+/// A socket as a shard's.
+fn port() -> io::Result<UdpSocket> {
+    let mut sockets = udp::open(([127, 0, 0, 1], 0).into(), 1, true).map_err(io::Error::other)?;
+    sockets.pop().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// A connected socket for each of the sinks.
+fn connect(socket: &UdpSocket, sinks: &[UdpSocket]) -> io::Result<Connected> {
+    let bound = socket.local_addr()?;
+    let mut connected = Connected::new(bound, Token(0), sinks.len(), MapSeed::new(1));
+    for (index, sink) in (0..).zip(sinks) {
+        let endpoint = EndpointKey(Key {
+            index,
+            generation: 0,
+        });
+        let path = Path {
+            remote: sink.local_addr()?,
+            local: None,
+        };
+        connected.note_path(endpoint, Some(path));
+    }
+    let (poll, receiver) = (Poll::new()?, sys::Receiver::new(socket, true));
+    for seconds in 1..=sinks.len() {
+        let now = Time::from_millis(1_000 * u64::try_from(seconds).unwrap_or(0));
+        connected.open_settled(now, poll.registry(), &receiver);
+    }
+    Ok(connected)
 }
 
 fn loopback() -> io::Result<UdpSocket> {

@@ -12,6 +12,8 @@ pub(crate) mod bench;
 
 pub(crate) mod clock;
 
+pub(crate) mod connected;
+
 #[cfg(all(feature = "sim", feature = "unstable-toolbox"))]
 pub(crate) mod crew;
 
@@ -32,10 +34,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use mio::net::UdpSocket;
 use mio::{Poll, Waker};
 
 use crate::bridge::Homes;
-use crate::config::{BridgeConfig, EngineConfig, LocalAddress};
+use crate::config::{BridgeConfig, ConnectedSockets, EngineConfig, LocalAddress};
 use crate::dtls::Certificate;
 use crate::dtls::dimpl::DimplFactory;
 use crate::dtls::driver::Driver;
@@ -44,12 +47,14 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::ShardId;
 use crate::limits;
+use crate::map::MapSeed;
 use crate::srtp::GcmTimes;
 
 use clock::Clock;
+use connected::{Connected, Sockets};
 use handshake::Handshakes;
 use inbox::{Doorbell, Inbox};
-use shard::{News, Shard, WAKE};
+use shard::{FIRST_CONNECTED, News, Shard, WAKE};
 
 /// What a started bridge is made of.
 #[derive(Debug)]
@@ -67,8 +72,9 @@ pub(crate) fn start(
 ) -> Result<Started> {
     let clock = Clock::start();
     let certificate = Certificate::generate()?;
-    let sockets = udp::open(config.udp, homes.shards())?;
-    let media_address = match sockets.first().map(mio::net::UdpSocket::local_addr) {
+    let connected = connected_max(config, homes.shards())?;
+    let sockets = udp::open(config.udp, homes.shards(), connected.is_some())?;
+    let media_address = match sockets.first().map(UdpSocket::local_addr) {
         Some(Ok(address)) => address,
         Some(Err(error)) => return Err(Error::Io("read the media port", error)),
         None => return Err(Error::Misuse("a bridge has 1 to 64 shards")),
@@ -111,7 +117,7 @@ pub(crate) fn start(
                 shard: id,
                 ..engine.clone()
             }),
-            socket,
+            sockets: sockets_of(config, media_address, socket, connected)?,
             poll,
             clock,
             bell,
@@ -174,6 +180,43 @@ fn spawn(shard: Shard) -> Result<JoinHandle<()>> {
         .name(format!("shard-{}", shard.id.0))
         .spawn(move || shard.run())
         .map_err(|error| Error::Io("start a shard's thread", error))
+}
+
+/// A shard's sockets; `connected` is how many peers get one of their own.
+fn sockets_of(
+    config: &BridgeConfig,
+    bound: SocketAddr,
+    shared: UdpSocket,
+    connected: Option<usize>,
+) -> Result<Sockets> {
+    let sends = config.connected_sockets == ConnectedSockets::Both;
+    let connected = connected.map(|most| {
+        let seed = getrandom::u64()
+            .map_err(|error| Error::Io("take a seed from the system", error.into()))?;
+        let seed = MapSeed::new(seed);
+        Ok(Connected::new(bound, FIRST_CONNECTED, most, seed))
+    });
+    Ok(Sockets {
+        shared,
+        connected: connected.transpose()?,
+        sends,
+    })
+}
+
+/// How many peers of each shard get a socket of their own, if any: half of the descriptors stay
+/// for others.
+fn connected_max(config: &BridgeConfig, shards: usize) -> Result<Option<usize>> {
+    if config.connected_sockets == ConnectedSockets::Off {
+        return Ok(None);
+    }
+    if !sys::PREFERS_CONNECTED {
+        return Err(Error::Misuse("connected sockets need Linux"));
+    }
+    let descriptors = sys::descriptors_max()
+        .map_err(|error| Error::Io("read the limit of descriptors", error))?;
+    let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    let most = half.min(limits::CONNECTED_SOCKETS_MAX);
+    Ok(Some(most / shards.max(1)))
 }
 
 fn seed() -> Result<[u8; 32]> {

@@ -8,18 +8,20 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 
 use super::batch::Batch;
 use super::clock::Clock;
+use super::connected::{Connected, Sockets};
 use super::handoff::Rings;
 use super::handshake::Handshakes;
 use super::inbox::{Answer, Doorbell, Order};
 use super::sys::{self, Arrival};
 use crate::bridge::Homes;
 use crate::command::{Reply, Ticket};
-use crate::engine::{Engine, HandshakeEvent, HandshakeRequest, Input, Outbox, Run, ShardMessage};
+use crate::engine::{
+    Engine, HandshakeEvent, HandshakeRequest, Input, Outbox, Path, Run, ShardMessage,
+};
 use crate::error::{Discard, Result};
 use crate::event::Event;
 use crate::id::{EndpointKey, ShardId};
@@ -29,6 +31,12 @@ use crate::time::Time;
 pub(super) const WAKE: Token = Token(0);
 
 const SOCKET: Token = Token(1);
+
+/// The first token of connected sockets.
+pub(super) const FIRST_CONNECTED: Token = Token(2);
+
+/// Events that one call of the poll gives.
+const EVENTS_PER_CALL: usize = 256;
 
 /// Datagrams of one pass, and what the last call gives beyond them: enough for runs to arise, few
 /// enough that a pass takes a millisecond.
@@ -57,7 +65,7 @@ pub(super) type News = (EndpointKey, HandshakeEvent);
 pub(super) struct Shard {
     pub(super) id: ShardId,
     pub(super) engine: Engine,
-    pub(super) socket: UdpSocket,
+    pub(super) sockets: Sockets,
     pub(super) poll: Poll,
     pub(super) clock: Clock,
     pub(super) bell: Arc<Doorbell>,
@@ -73,7 +81,7 @@ pub(super) struct Shard {
 #[derive(Debug)]
 struct Shell {
     id: ShardId,
-    socket: UdpSocket,
+    sockets: Sockets,
     batch: Batch,
     rings: Rings,
     /// `None` when the shard has stopped.
@@ -106,7 +114,7 @@ impl Shard {
         let Self {
             id,
             engine,
-            mut socket,
+            mut sockets,
             poll,
             clock,
             bell,
@@ -119,13 +127,13 @@ impl Shard {
         } = self;
         let registered = poll
             .registry()
-            .register(&mut socket, SOCKET, Interest::READABLE);
+            .register(&mut sockets.shared, SOCKET, Interest::READABLE);
         if let Err(error) = registered {
             tracing::error!(%error, shard = id.0, "the media socket cannot be polled");
             return;
         }
         let mut running = Running {
-            receiver: sys::Receiver::new(&socket, true),
+            receiver: sys::Receiver::new(&sockets.shared, true),
             arrivals: Vec::with_capacity(PASS_DATAGRAMS),
             receive_calls: 0,
             engine,
@@ -139,8 +147,8 @@ impl Shard {
             has_more: false,
             shell: Shell {
                 id,
-                batch: Batch::new(&socket),
-                socket,
+                batch: Batch::new(&sockets.shared),
+                sockets,
                 rings,
                 handshakes: Some(handshakes),
                 events,
@@ -149,7 +157,7 @@ impl Shard {
                 events_lost: 0,
             },
         };
-        let mut polled = Events::with_capacity(8);
+        let mut polled = Events::with_capacity(EVENTS_PER_CALL);
         while running.pass(&mut polled) {}
         running.part();
     }
@@ -183,8 +191,12 @@ impl Running {
         if self.is_readable {
             self.drain_socket();
         }
+        self.drain_connected();
         // After the socket was drained, so that no datagram is older than its time.
         let now = self.clock.now();
+        if let Some(connected) = &mut self.shell.sockets.connected {
+            connected.open_settled(now, self.poll.registry(), &self.receiver);
+        }
         self.shell.rings.collect(self.engine.pool());
         for arrival in self.arrivals.drain(..) {
             if arrival.cut {
@@ -212,13 +224,19 @@ impl Running {
     fn send(&mut self, now: Time) {
         self.engine.flush(now, &mut self.shell);
         self.shell.rings.wake();
-        self.shell.batch.send(&self.shell.socket);
+        self.shell.batch.send(&self.shell.sockets);
         let sent = self.shell.batch.take_sent();
         self.engine
             .note_sent(sent.packets, sent.bytes, sent.refused);
         self.engine
             .note_calls(core::mem::take(&mut self.receive_calls), sent.calls);
         self.engine.note_unsegmented(sent.unsegmented);
+        if let Some(connected) = &mut self.shell.sockets.connected {
+            let noted = connected.take_noted();
+            let open = u64::try_from(connected.len()).unwrap_or(0);
+            let errors = noted.errors + sent.unconnected;
+            self.engine.note_sockets(open, noted.refused, errors);
+        }
     }
 
     /// Sends the last words of the handshakes. Their thread ends when every shard is here, after
@@ -274,7 +292,9 @@ impl Running {
         let again = self.shell.batch.is_waiting().then_some(SEND_AGAIN);
         let mut patience = [due, again].into_iter().flatten().min();
         let may_sleep = self.bell.fall_asleep();
-        if !may_sleep || self.is_readable || self.has_more {
+        let connected = self.shell.sockets.connected.as_ref();
+        let has_more = self.has_more || connected.is_some_and(Connected::has_more);
+        if !may_sleep || self.is_readable || has_more {
             patience = Some(Duration::ZERO);
         }
         if self.engine.held_until().is_some()
@@ -291,12 +311,28 @@ impl Running {
             Err(error) => tracing::error!(%error, "the poll failed"),
         }
         self.bell.wake_up();
-        self.is_readable |= polled.iter().any(|event| event.token() == SOCKET);
+        for event in polled.iter() {
+            match (event.token(), &mut self.shell.sockets.connected) {
+                (WAKE, _) => {}
+                (SOCKET, _) => self.is_readable = true,
+                (token, Some(connected)) => connected.note_readable(token),
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// After the shared socket: what a peer sent before it had its own came first.
+    fn drain_connected(&mut self) {
+        if let Some(connected) = &mut self.shell.sockets.connected {
+            let (pool, arrivals) = (self.engine.pool(), &mut self.arrivals);
+            self.receive_calls +=
+                connected.receive(&mut self.receiver, pool, arrivals, PASS_DATAGRAMS);
+        }
     }
 
     fn drain_socket(&mut self) {
         while self.arrivals.len() < PASS_DATAGRAMS {
-            let socket = &self.shell.socket;
+            let socket = &self.shell.sockets.shared;
             self.receive_calls += 1;
             match self
                 .receiver
@@ -322,7 +358,13 @@ impl Running {
 
 impl Outbox for Shell {
     fn reserve<const K: usize>(&mut self, runs: [Run; K]) -> Option<[&mut [u8]; K]> {
-        self.batch.reserve(&self.socket, runs)
+        self.batch.reserve(&self.sockets, runs)
+    }
+
+    fn media_path(&mut self, endpoint: EndpointKey, path: Option<Path>) {
+        if let Some(connected) = &mut self.sockets.connected {
+            connected.note_path(endpoint, path);
+        }
     }
 
     fn handshake(&mut self, endpoint: EndpointKey, request: HandshakeRequest) {

@@ -400,6 +400,12 @@ impl Simulation {
         &self.events
     }
 
+    /// Where the media of the bridge's endpoints went, as shells are told, shard by shard.
+    pub fn media_paths(&self) -> impl Iterator<Item = (EndpointKey, Option<Path>)> {
+        let shards = self.shards.iter();
+        shards.flat_map(|shard| shard.recorder.media_paths.iter().copied())
+    }
+
     /// The bridge's counters.
     ///
     /// # Errors

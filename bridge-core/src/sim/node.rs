@@ -22,6 +22,8 @@ pub struct Recorder {
     pub replies: Vec<(Ticket, Result<Reply>)>,
     /// Requests to handshake machines.
     pub handshakes: Vec<(EndpointKey, HandshakeRequest)>,
+    /// Where the media of endpoints goes, as it changed.
+    pub media_paths: Vec<(EndpointKey, Option<Path>)>,
     /// Messages to other shards.
     pub messages: Vec<(ShardId, ShardMessage)>,
     /// How many of these it takes until they are taken out.
@@ -39,6 +41,7 @@ impl Recorder {
             events: Vec::new(),
             replies: Vec::new(),
             handshakes: Vec::new(),
+            media_paths: Vec::new(),
             messages: Vec::new(),
             messages_max: HANDOFF_MAX,
         }
@@ -100,6 +103,10 @@ impl Outbox for Recorder {
 
     fn handshake(&mut self, endpoint: EndpointKey, request: HandshakeRequest) {
         self.handshakes.push((endpoint, request));
+    }
+
+    fn media_path(&mut self, endpoint: EndpointKey, path: Option<Path>) {
+        self.media_paths.push((endpoint, path));
     }
 
     fn shard(&mut self, to: ShardId, message: ShardMessage) -> Option<ShardMessage> {

@@ -67,16 +67,17 @@ async fn stats<M: MediaEngine>(media: &M) -> Result<BridgeStats, String> {
 /// Names and values: JVB's name where JVB counts the same, else our own.
 type Family = (&'static str, u64);
 
-fn gauges(stats: &BridgeStats) -> [Family; 4] {
+fn gauges(stats: &BridgeStats) -> [Family; 5] {
     [
         ("jitsi_jvb_conferences", stats.conferences),
         ("jitsi_jvb_local_endpoints", stats.endpoints),
         ("jitsi_jvb_endpoints_connected", stats.endpoints_connected),
         ("jitsi_jvb_largest_conference", stats.largest_conference),
+        ("trestle_peers_connected", stats.peers_connected),
     ]
 }
 
-fn counters(stats: &BridgeStats) -> [Family; 20] {
+fn counters(stats: &BridgeStats) -> [Family; 22] {
     [
         ("jitsi_jvb_conferences_created", stats.conferences_created),
         ("jitsi_jvb_endpoints", stats.endpoints_created),
@@ -107,6 +108,8 @@ fn counters(stats: &BridgeStats) -> [Family; 20] {
         ("trestle_calls_receive", stats.calls_receive),
         ("trestle_calls_send", stats.calls_send),
         ("trestle_peers_unsegmented", stats.peers_unsegmented),
+        ("trestle_peers_unconnected", stats.peers_unconnected),
+        ("trestle_connected_errors", stats.connected_errors),
     ]
 }
 
@@ -194,6 +197,7 @@ mod tests {
             assert!(text.contains(&format!("reason=\"{}\"", reason.label())));
         }
         assert!(text.contains("jitsi_jvb_conferences 0\n"));
+        assert!(text.contains("# TYPE trestle_peers_connected gauge\n"));
         assert!(
             text.lines()
                 .all(|line| line.starts_with('#') || line.split(' ').count() == 2)

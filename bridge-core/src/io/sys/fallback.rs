@@ -26,6 +26,9 @@ impl Receiver {
         Self
     }
 
+    /// Does nothing: all sockets are alike.
+    pub(crate) fn adopt(&self, _socket: &UdpSocket) {}
+
     /// Appends what waits at the socket, one datagram at a time; `true`: more may wait.
     /// `WouldBlock` when none does.
     #[expect(
@@ -90,6 +93,21 @@ impl Sender {
     ) -> io::Result<usize> {
         send_one(socket, arena, messages)
     }
+
+    /// Refuses: peers have no sockets of their own here.
+    #[cfg(not(target_os = "linux"))]
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "the batched twin keeps its arrays in itself"
+    )]
+    pub(crate) fn send_connected(
+        &mut self,
+        _socket: &UdpSocket,
+        _arena: &[u8],
+        _messages: &[Message],
+    ) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Does nothing: the address on which a datagram came is not known here.
@@ -102,6 +120,12 @@ pub(crate) fn ask_for_local_address(_socket: &UdpSocket) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn interface_addresses() -> io::Result<Vec<core::net::IpAddr>> {
     Ok(Vec::new())
+}
+
+/// Not known here; nobody asks, since peers have no sockets of their own.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn descriptors_max() -> io::Result<u64> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Does nothing: the poll sleeps for a whole millisecond instead.
@@ -159,6 +183,7 @@ mod tests {
         let [one, other] =
             [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
         let mut receiver = Receiver::new(&other, true);
+        receiver.adopt(&one);
         let (mut pool, mut arrivals) = (Pool::new(4), Vec::new());
         let nothing = receiver.receive(&other, &mut pool, &mut arrivals);
         assert_eq!(nothing.unwrap_err().kind(), io::ErrorKind::WouldBlock);

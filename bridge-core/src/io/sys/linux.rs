@@ -181,6 +181,14 @@ impl Receiver {
         }
     }
 
+    /// Prepares a further socket to be received from as the first one.
+    pub(crate) fn adopt(&self, socket: &UdpSocket) {
+        // A kernel that joined for the first socket does so for this one; if not, datagrams come
+        // singly.
+        let _is_joining =
+            !self.joined.is_empty() && option(socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+    }
+
     /// Appends what waits at the socket, up to one batch; returns whether more may wait.
     /// `WouldBlock` when there is nothing.
     pub(crate) fn receive(
@@ -356,8 +364,23 @@ impl Sender {
         arena: &[u8],
         messages: &[Message],
     ) -> io::Result<usize> {
-        let count = messages.len().min(SEND_BATCH);
-        self.set_up(arena, messages);
+        self.set_up(arena, messages, false);
+        self.call(socket, messages.len().min(SEND_BATCH))
+    }
+
+    /// The same by a socket that is connected to where all of them go.
+    pub(crate) fn send_connected(
+        &mut self,
+        socket: &UdpSocket,
+        arena: &[u8],
+        messages: &[Message],
+    ) -> io::Result<usize> {
+        self.set_up(arena, messages, true);
+        self.call(socket, messages.len().min(SEND_BATCH))
+    }
+
+    /// Hands over the first `count` headers, just after they were set up.
+    fn call(&mut self, socket: &UdpSocket, count: usize) -> io::Result<usize> {
         // SAFETY: the first `count` of at most SEND_BATCH headers were aimed by `set_up` at
         // pieces of `arena` and at names and controls of this struct, with their true lengths;
         // all of them outlive the call, and the kernel only reads them.
@@ -373,7 +396,7 @@ impl Sender {
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    fn set_up(&mut self, arena: &[u8], messages: &[Message]) {
+    fn set_up(&mut self, arena: &[u8], messages: &[Message], is_connected: bool) {
         let places = self.headers.iter_mut().zip(&mut self.pieces);
         let places = places.zip(self.names.iter_mut().zip(&mut self.controls));
         for (message, ((header, piece), (name, control))) in messages.iter().zip(places) {
@@ -384,7 +407,9 @@ impl Sender {
                 iov_len: bytes.len(),
             };
             let mut used = 0;
-            if let Some(local) = message.path.local {
+            if let Some(local) = message.path.local
+                && !is_connected
+            {
                 used = put_local_address(control, used, local, self.ipv6);
             }
             if message.segment < message.total {
@@ -393,8 +418,13 @@ impl Sender {
                 used = control.put(used, level, kind, &segment.to_ne_bytes());
             }
             let header = &mut header.msg_hdr;
-            header.msg_namelen = name.set(message.path.remote, self.ipv6);
-            header.msg_name = name.0.as_mut_ptr().cast();
+            // With a name the kernel would look for the route again.
+            (header.msg_name, header.msg_namelen) = if is_connected {
+                (ptr::null_mut(), 0)
+            } else {
+                let length = name.set(message.path.remote, self.ipv6);
+                (name.0.as_mut_ptr().cast(), length)
+            };
             header.msg_iov = ptr::from_mut(piece);
             header.msg_iovlen = 1;
             header.msg_control = control.0.as_mut_ptr().cast();
@@ -442,6 +472,21 @@ pub(crate) fn pin_thread(processor: usize) -> bool {
     // WHY: a shard that moves loses its caches; std has no call for it.
     let result = unsafe { libc::sched_setaffinity(0, size_of_val(&set), set.as_ptr().cast()) };
     result == 0
+}
+
+/// How many descriptors this process may have open.
+pub(crate) fn descriptors_max() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one `rlimit`, of this frame.
+    // WHY: std has no call for it, and sockets of peers must leave some for all else.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+        Ok(limit.rlim_cur)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Addresses of this machine's interfaces that are up, in the system's order.

@@ -24,10 +24,14 @@ use fallback as linux;
 use fallback as priority;
 
 pub(super) use linux::{
-    Receiver, Sender, ask_for_local_address, interface_addresses, pin_thread, wait_for_event,
+    Receiver, Sender, ask_for_local_address, descriptors_max, interface_addresses, pin_thread,
+    wait_for_event,
 };
 
 pub(super) use priority::{stand_back, wake_promptly};
+
+/// Whether the kernel prefers a connected socket among those of one port. Others leave it open.
+pub(super) const PREFERS_CONNECTED: bool = cfg!(target_os = "linux");
 
 /// A datagram as it came.
 #[derive(Debug)]
