@@ -318,11 +318,11 @@ const GROWTH: [(&str, &str, u64); 4] = [
         "forward/gcm128/receivers_10/burst_1",
         110,
     ),
-    ("growth/rooms_20_of_10", "growth/rooms_1_of_10", 115),
+    ("growth/rooms_20_of_10", "growth/rooms_1_of_10", 105),
     (
         "growth/everybody_50_last_10",
         "forward/gcm128/receivers_10/burst_1",
-        115,
+        105,
     ),
     ("growth/change/members_100", "growth/change/members_25", 150),
 ];
