@@ -73,13 +73,13 @@ impl Rewriter {
     }
 
     /// Another source takes over: nothing of the earlier one is accepted any more.
-    pub(crate) const fn change_source(&mut self) {
+    pub(crate) fn change_source(&mut self) {
         self.close();
         self.tenancy = self.tenancy.wrapping_add(1);
     }
 
     /// Nothing of the current epoch is accepted any more.
-    pub(crate) const fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.epoch = None;
     }
 
@@ -327,8 +327,12 @@ fn ticks(span: Duration, rate: u32) -> i32 {
 /// of the latest pieces. What lies between two pieces was left out.
 #[derive(Clone, Debug)]
 struct Pieces {
-    ring: [Piece; SEQUENCE_PIECES_MAX],
-    newest: usize,
+    /// Nearly all packets are of this one.
+    newest: Piece,
+    /// Those before it, the oldest at `oldest` once all places are taken. Apart from the newest, so
+    /// that a slot is a few lines of the cache and not seventeen.
+    older: Vec<Piece>,
+    oldest: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -339,54 +343,52 @@ struct Piece {
     distance: u64,
 }
 
+impl Piece {
+    fn out(&self, sequence: u64) -> Option<u64> {
+        (self.start..self.end)
+            .contains(&sequence)
+            .then_some(sequence.wrapping_add(self.distance))
+    }
+
+    fn sequence(&self, out: u64) -> Option<u64> {
+        let sequence = out.wrapping_sub(self.distance);
+        (self.start..self.end)
+            .contains(&sequence)
+            .then_some(sequence)
+    }
+}
+
 impl Pieces {
     const fn new(start: u64, out: u64) -> Self {
-        let nothing = Piece {
-            start: u64::MAX,
-            end: 0,
-            distance: 0,
-        };
-        let mut pieces = Self {
-            ring: [nothing; SEQUENCE_PIECES_MAX],
-            newest: 0,
-        };
-        pieces.ring[0] = Piece {
-            start,
-            end: u64::MAX,
-            distance: out.wrapping_sub(start),
-        };
-        pieces
+        Self {
+            newest: Piece {
+                start,
+                end: u64::MAX,
+                distance: out.wrapping_sub(start),
+            },
+            older: Vec::new(),
+            oldest: 0,
+        }
     }
 
     /// The outgoing number of `sequence`; `None` if it was left out or is too old.
     fn out(&self, sequence: u64) -> Option<u64> {
-        let piece = self
-            .ring
-            .iter()
-            .find(|piece| (piece.start..piece.end).contains(&sequence))?;
-        Some(sequence.wrapping_add(piece.distance))
+        let older = || self.older.iter().find_map(|piece| piece.out(sequence));
+        self.newest.out(sequence).or_else(older)
     }
 
     /// The sequence number that has the outgoing one `out`; `None` if none has, or it is too old.
     fn sequence(&self, out: u64) -> Option<u64> {
-        let sequences = self.ring.iter().map(|piece| {
-            let sequence = out.wrapping_sub(piece.distance);
-            (piece.start..piece.end)
-                .contains(&sequence)
-                .then_some(sequence)
-        });
-        sequences.flatten().next()
+        let older = || self.older.iter().find_map(|piece| piece.sequence(out));
+        self.newest.sequence(out).or_else(older)
     }
 
     /// Numbers close over `sequence`, which is beyond all that have one.
     fn close_over(&mut self, sequence: u64) {
-        let Some(piece) = self.ring.get_mut(self.newest) else {
-            return;
-        };
-        let distance = piece.distance.wrapping_sub(1);
-        if piece.start == sequence {
-            piece.start = sequence + 1;
-            piece.distance = distance;
+        let distance = self.newest.distance.wrapping_sub(1);
+        if self.newest.start == sequence {
+            self.newest.start = sequence + 1;
+            self.newest.distance = distance;
         } else {
             self.begin(sequence, sequence + 1, distance);
         }
@@ -398,19 +400,26 @@ impl Pieces {
     }
 
     fn begin(&mut self, end: u64, start: u64, distance: u64) {
-        if let Some(piece) = self.ring.get_mut(self.newest) {
-            piece.end = end;
-        }
-        self.newest = (self.newest + 1) % SEQUENCE_PIECES_MAX;
-        if let Some(place) = self.ring.get_mut(self.newest) {
-            *place = Piece {
-                start,
-                end: u64::MAX,
-                distance,
-            };
+        let newest = Piece {
+            start,
+            end: u64::MAX,
+            distance,
+        };
+        let ended = Piece {
+            end,
+            ..core::mem::replace(&mut self.newest, newest)
+        };
+        if self.older.len() < OLDER_PIECES_MAX {
+            self.older.push(ended);
+        } else if let Some(place) = self.older.get_mut(self.oldest) {
+            *place = ended;
+            self.oldest = (self.oldest + 1) % OLDER_PIECES_MAX;
         }
     }
 }
+
+/// Pieces that are kept besides the newest.
+const OLDER_PIECES_MAX: usize = SEQUENCE_PIECES_MAX - 1;
 
 /// Sender reports older than this say nothing of today's clocks.
 const SENDER_REPORT_AGE_MAX: Duration = Duration::from_secs(10);
