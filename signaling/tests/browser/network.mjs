@@ -16,7 +16,12 @@ export const mayMakeNetworks = process.getuid?.() === 0
 export function makeNetwork() {
   const tag = `${process.pid}${Math.floor(Math.random() * 1000)}`
   const [client, router, server] = [`tc${tag}`, `tr${tag}`, `ts${tag}`]
-  for (const name of [client, router, server]) run('ip', 'netns', 'add', name)
+  for (const name of [client, router, server]) {
+    run('ip', 'netns', 'add', name)
+    // An address that appears by itself a second later is a change of network to Chromium, which then
+    // breaks off what it is loading.
+    run('ip', 'netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1')
+  }
   run('ip', 'link', 'add', 'c0', 'netns', client, 'type', 'veth', 'peer', 'name', 'rc', 'netns', router)
   run('ip', 'link', 'add', 's0', 'netns', server, 'type', 'veth', 'peer', 'name', 'rs', 'netns', router)
   for (const [name, link, address] of [
