@@ -76,6 +76,13 @@ impl Endpoint {
         self.connected && !core::mem::replace(&mut self.active, self.connected)
     }
 
+    /// Sets the timer of the next look, as an authenticated packet came at `heard`.
+    pub(super) fn put_off_look(&mut self, heard: Time) {
+        let next = if self.active { PAUSE } else { SILENCE_MAX };
+        let at = (heard + next).round_up(COMMON_STEP);
+        self.timers.set(Timer::Activity, Some(at));
+    }
+
     /// Adds what was done for it to a bridge's counters.
     pub(super) fn add_to(&self, stats: &mut BridgeStats) {
         let counters = self.ingest.counters();
@@ -92,9 +99,7 @@ impl Endpoint {
         }
         let pauses = self.active && silence >= PAUSE;
         self.active &= !pauses;
-        let next = if self.active { PAUSE } else { SILENCE_MAX };
-        let at = (self.last_heard + next).round_up(COMMON_STEP);
-        self.timers.set(Timer::Activity, Some(at));
+        self.put_off_look(self.last_heard);
         if pauses {
             Activity::Paused
         } else {

@@ -167,6 +167,14 @@ impl Engine {
             if egress {
                 self.send_reports(now, key, out);
             }
+            // Neither is due unless media flows.
+            if (ingest || egress)
+                && let Some(endpoint) = self.endpoints.get_mut(key)
+                && endpoint.transport.note_use(now)
+            {
+                let deadline = endpoint.transport.deadline();
+                endpoint.timers.set(Timer::Transport, deadline);
+            }
             self.reschedule(key);
         }
     }

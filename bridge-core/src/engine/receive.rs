@@ -148,6 +148,8 @@ impl Engine {
                 let result = endpoint.transport.handle_stun(now, path, packet.bytes());
                 match result {
                     Ok(()) => {
+                        // Its timer moves anyway: no look at it is due while checks come.
+                        endpoint.put_off_look(now);
                         self.pool.give(packet);
                         self.note_heard(now, key, out);
                     }

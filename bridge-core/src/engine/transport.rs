@@ -132,6 +132,8 @@ pub(crate) struct Transport {
     inbound: Option<InboundContext>,
     outbound: Option<OutboundContext>,
     rtt: Option<Duration>,
+    /// When media or reports were last noted to flow to the peer.
+    used: Time,
     events: VecDeque<TransportEvent>,
 }
 
@@ -167,6 +169,7 @@ impl Transport {
             inbound: None,
             outbound: None,
             rtt: None,
+            used: now,
             events: VecDeque::new(),
         })
     }
@@ -221,6 +224,18 @@ impl Transport {
             return None;
         }
         Some((self.agent.selected()?, self.outbound.as_mut()?))
+    }
+
+    /// Notes that media or reports flow to the peer, to be called every second or so while they do.
+    /// `true` when the path had rested: [`Self::deadline`] may be earlier now.
+    pub(crate) const fn note_use(&mut self, now: Time) -> bool {
+        self.used = now;
+        !self.agent.set_in_use(true)
+    }
+
+    /// Lets the path rest when nothing flowed for a while.
+    fn follow_use(&mut self, now: Time) {
+        self.agent.set_in_use(now.since(self.used) < USE_SPAN);
     }
 
     /// Takes the peer's end: credentials, fingerprints, DTLS role, and candidates, which may come
@@ -281,6 +296,7 @@ impl Transport {
         path: Path,
         bytes: &[u8],
     ) -> Result<(), Discard> {
+        self.follow_use(now);
         let taken = self.agent.handle_stun(now, path, bytes);
         self.follow_agent();
         taken
@@ -356,6 +372,7 @@ impl Transport {
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.follow_use(now);
         self.agent.handle_timeout(now);
         self.follow_agent();
     }
@@ -485,6 +502,9 @@ impl Transport {
         self.events.push_back(TransportEvent::Failed(reason));
     }
 }
+
+/// How long a path is in use after something flowed: longer than the time between two reports.
+const USE_SPAN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

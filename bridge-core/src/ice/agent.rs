@@ -78,6 +78,7 @@ impl Agent {
             token: options.token,
             local: options.candidates,
             random,
+            is_in_use: true,
             out: VecDeque::new(),
             events: VecDeque::new(),
         };
@@ -124,6 +125,12 @@ impl Agent {
 
     fn lists(&self) -> impl Iterator<Item = &Checklist> {
         core::iter::once(&self.current).chain(self.old.as_ref().map(|old| &old.list))
+    }
+
+    /// Says whether more is sent to the peer than checks and their answers: if not, checks are
+    /// rarer and [`Self::deadline`] is later. Gives what was said before; at first there is more.
+    pub(crate) const fn set_in_use(&mut self, is_in_use: bool) -> bool {
+        core::mem::replace(&mut self.context.is_in_use, is_in_use)
     }
 
     /// Takes the peer's credentials and candidates. The same credentials add candidates; others

@@ -39,6 +39,8 @@ pub(super) struct Context {
     pub(super) token: Token,
     pub(super) local: Vec<Candidate>,
     pub(super) random: Random,
+    /// Whether more is sent than checks and their answers.
+    pub(super) is_in_use: bool,
     pub(super) out: VecDeque<(Path, StunMessage)>,
     pub(super) events: VecDeque<AgentEvent>,
 }
@@ -586,7 +588,9 @@ impl Checklist {
             Some(
                 self.consent
                     .as_ref()
-                    .map_or(self.started + GIVE_UP, Consent::deadline),
+                    .map_or(self.started + GIVE_UP, |consent| {
+                        consent.deadline(self.rests(ctx))
+                    }),
             ),
         ];
         running.chain(other.into_iter().flatten()).min()
@@ -679,11 +683,21 @@ impl Checklist {
         true
     }
 
+    /// When the peer last sent a check on the selected path, if that path rests.
+    fn rests(&self, ctx: &Context) -> Option<Time> {
+        let selected = self.selected_id().filter(|_| !ctx.is_in_use)?;
+        self.pair(selected)?.heard
+    }
+
     fn renew_consent(&mut self, ctx: &mut Context, now: Time) {
         let (Some(remote), Some(path)) = (&self.remote, self.selected()) else {
             return;
         };
-        let Some(consent) = self.consent.as_mut().filter(|consent| consent.is_due(now)) else {
+        let rests = self.rests(ctx);
+        let is_answering = rests == Some(now);
+        let is_due =
+            |consent: &Consent| consent.is_due(now, rests) || is_answering && consent.is_ripe(now);
+        let Some(consent) = self.consent.as_mut().filter(|consent| is_due(consent)) else {
             return;
         };
         let is_doubtful = consent.is_doubtful(now);

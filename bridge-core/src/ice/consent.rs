@@ -3,6 +3,12 @@
 //!
 //! Each check is sent once: a lost one is made up for by the next. Answers to any of the checks
 //! of the last thirty seconds count.
+//!
+//! A path rests while nothing is sent on it but checks and their answers, and the peer's own checks
+//! come. Who sends nothing need not have consent (RFC 7675 section 5.1), so there every other check
+//! is left out, and the one that is sent leaves with the answer to one of the peer's. That wakes
+//! nobody, and costs half. Consent never lapses by it, and a check that stays without answer, a
+//! peer that falls silent, or the first media brings the full pace back.
 
 use core::time::Duration;
 
@@ -14,7 +20,10 @@ use crate::time::{COMMON_STEP, Time};
 #[derive(Clone, Debug)]
 pub(crate) struct Consent {
     confirmed: Time,
+    /// When to ask again at the full pace.
     next: Time,
+    /// Whether nothing was answered since the last check.
+    is_open: bool,
     asked: [Option<TransactionId>; ASKED_MAX],
     position: usize,
 }
@@ -25,18 +34,32 @@ impl Consent {
         Self {
             confirmed: now,
             next: next(now, random),
+            is_open: false,
             asked: [None; ASKED_MAX],
             position: 0,
         }
     }
 
-    /// When to call [`Self::is_due`] or [`Self::is_lost`] again.
-    pub(crate) fn deadline(&self) -> Time {
-        self.next.min(self.confirmed + EXPIRY)
+    /// When to call [`Self::is_due`] or [`Self::is_lost`] again; `heard` as there.
+    pub(crate) fn deadline(&self, heard: Option<Time>) -> Time {
+        self.due(heard).min(self.confirmed + EXPIRY)
     }
 
-    pub(crate) fn is_due(&self, now: Time) -> bool {
-        now >= self.next
+    /// Whether to ask, come what may. On a path that rests `heard` is when the peer last sent a
+    /// check.
+    pub(crate) fn is_due(&self, now: Time, heard: Option<Time>) -> bool {
+        now >= self.due(heard)
+    }
+
+    /// Whether to ask on a path that rests, now that an answer goes there anyway.
+    pub(crate) fn is_ripe(&self, now: Time) -> bool {
+        now >= self.next + INTERVAL
+    }
+
+    fn due(&self, heard: Option<Time>) -> Time {
+        let silent = heard.map(|heard| (heard + SILENCE).round_up(COMMON_STEP));
+        let silent = silent.filter(|_| !self.is_open);
+        silent.map_or(self.next, |silent| silent.max(self.next))
     }
 
     /// Whether nothing may be sent any more.
@@ -46,12 +69,13 @@ impl Consent {
 
     /// Whether at least one check stayed without answer long after it could have come.
     pub(crate) fn is_doubtful(&self, now: Time) -> bool {
-        now >= self.confirmed + INTERVAL * 2
+        self.is_open && now >= self.confirmed + INTERVAL * 2
     }
 
     /// Notes that a check was sent.
     pub(crate) fn asked(&mut self, now: Time, transaction: TransactionId, random: &mut Random) {
         self.next = next(now, random);
+        self.is_open = true;
         if let Some(place) = self.asked.get_mut(self.position) {
             *place = Some(transaction);
         }
@@ -71,13 +95,14 @@ impl Consent {
             .find(|asked| **asked == Some(transaction))
         {
             *place = None;
-            self.confirmed = now;
+            self.confirm(now);
         }
     }
 
     /// Counts an answered check that was not a consent check.
     pub(crate) fn confirm(&mut self, now: Time) {
         self.confirmed = now;
+        self.is_open = false;
     }
 }
 
@@ -92,6 +117,9 @@ fn next(now: Time, random: &mut Random) -> Time {
 
 const INTERVAL: Duration = Duration::from_secs(5);
 const EXPIRY: Duration = Duration::from_secs(30);
+/// A peer whose checks stay away for so long no longer lets its path rest: browsers send one every
+/// two to six seconds. Less than what an endpoint counts as inactive after.
+const SILENCE: Duration = Duration::from_secs(7);
 /// Checks of the last thirty seconds, at four seconds each.
 const ASKED_MAX: usize = 8;
 
@@ -126,6 +154,22 @@ mod tests {
         assert!(!consent.is_lost(at(36)));
         consent.answered(at(29), [1; 12]);
         assert!(consent.is_lost(at(37)), "a replayed answer does not count");
+    }
+
+    #[test]
+    fn a_path_rests_while_the_peer_is_heard_and_no_check_of_ours_is_without_answer() {
+        let mut random = Random::new([1; 32]);
+        let mut consent = Consent::new(Time::ZERO, &mut random);
+        let at = |s| Time::ZERO + Duration::from_secs(s);
+        assert!(consent.is_due(at(6), None));
+        assert!(!consent.is_due(at(6), Some(at(4))) && !consent.is_ripe(at(8)));
+        assert!(consent.is_ripe(at(11)) && !consent.is_due(at(11), Some(at(11))));
+        assert!(consent.is_due(at(12), Some(at(4))), "not heard for long");
+        consent.asked(at(12), [1; 12], &mut random);
+        assert!(!consent.is_due(at(15), Some(at(4))), "never faster");
+        assert!(consent.is_due(at(18), Some(at(18))), "no answer");
+        consent.answered(at(18), [1; 12]);
+        assert!(!consent.is_due(at(18), Some(at(18))));
     }
 
     #[test]

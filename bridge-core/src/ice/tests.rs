@@ -338,6 +338,56 @@ fn consent_checks_are_sent_at_the_pace_of_the_rfc() {
     }
 }
 
+/// A bridge that sends nothing but checks and answers, after a while.
+fn resting() -> Wire {
+    let mut wire = wire(IceRole::Controlling, IceRole::Controlled);
+    wire.introduce();
+    wire.ends[0].agent.set_in_use(false);
+    wire.run(seconds(20));
+    wire
+}
+
+#[test]
+fn on_a_path_that_rests_half_of_the_checks_are_left_out() {
+    let mut wire = resting();
+    let before = wire.sent;
+    wire.run(seconds(600));
+    // The client asks about 120 times, the bridge less than half as often.
+    for (after, before) in wire.sent.iter().zip(before) {
+        let sent = after - before;
+        assert!((155..=185).contains(&sent), "{sent}");
+    }
+    assert!(wire.has(0, is_failed).is_none());
+}
+
+#[test]
+fn a_peer_that_falls_silent_on_a_path_that_rests_is_asked_at_once_and_given_up_in_time() {
+    let mut wire = resting();
+    wire.is_lost = |_, which| which == 1;
+    let sent = wire.sent[0];
+    wire.run(seconds(13));
+    assert!(wire.selected(0).is_some());
+    assert!(wire.sent[0] - sent >= 2, "{}", wire.sent[0] - sent);
+    wire.run(seconds(17));
+    let lost = AgentEvent::Failed(TransportFailure::ConsentLost);
+    assert!(wire.has(0, |event| *event == lost).is_some());
+    assert!(wire.selected(0).is_none());
+}
+
+#[test]
+fn a_path_that_is_used_again_is_asked_on_at_the_full_pace_again() {
+    let mut wire = resting();
+    let due = wire.ends[0].agent.deadline().unwrap();
+    assert!(due > wire.now);
+    assert!(!wire.ends[0].agent.set_in_use(true));
+    assert!(wire.ends[0].agent.deadline().unwrap() < due);
+    let before = wire.sent;
+    wire.run(seconds(600));
+    for (after, before) in wire.sent.iter().zip(before) {
+        assert!((220..=260).contains(&(after - before)));
+    }
+}
+
 #[test]
 fn our_restart_keeps_the_old_path_until_the_new_one_works() {
     let mut wire = wire(IceRole::Controlling, IceRole::Controlled);
@@ -409,9 +459,16 @@ fn a_restart_of_the_peer_alone_keeps_our_ufrag() {
 
 #[test]
 fn a_client_that_changed_networks_is_followed() {
-    let mut wire = wire(IceRole::Controlling, IceRole::Controlled);
-    wire.introduce();
-    wire.run(seconds(5));
+    for is_in_use in [true, false] {
+        let mut wire = wire(IceRole::Controlling, IceRole::Controlled);
+        wire.introduce();
+        wire.ends[0].agent.set_in_use(is_in_use);
+        wire.run(seconds(5));
+        follow(wire);
+    }
+}
+
+fn follow(mut wire: Wire) {
     let theirs = wire.ends[1].description();
     let ours = wire.ends[0].description();
     // The same credentials at another address, as a browser's agent does it; the old one is dead.

@@ -432,6 +432,7 @@ impl Peer {
     pub fn handle_timeout(&mut self, now: Time) {
         self.handshaker.handle_timeout(now);
         if self.transport.deadline().is_some_and(|at| at <= now) {
+            self.keep_pace(now);
             self.transport.handle_timeout(now);
         }
         self.drive(now);
@@ -448,10 +449,16 @@ impl Peer {
         }
     }
 
+    /// Browsers ask for consent at one pace, whatever they send.
+    fn keep_pace(&mut self, now: Time) {
+        self.transport.note_use(now);
+    }
+
     /// Takes a datagram of the bridge.
     pub fn handle_datagram(&mut self, now: Time, path: Path, packet: Packet) {
         match packet.bytes().first() {
             Some(0..=3) => {
+                self.keep_pace(now);
                 let taken = self.transport.handle_stun(now, path, packet.bytes());
                 self.counters.stun_refused += u64::from(taken.is_err());
             }
