@@ -1,6 +1,7 @@
 //! Keeps the recent packets of one encoding: once per source, whatever the number of receivers.
 //!
-//! A ring by extended sequence number. What leaves the ring, by age or by number, goes back to the
+//! A ring by extended sequence number, of as many places as the rate needs: what is cycled through
+//! in vain is never in the cache. What leaves the ring, by age or by number, goes back to the
 //! pool. The ring is also the memory against duplicates (`duplicate.rs`) and tells egress which
 //! numbers will never be forwarded, so that it can close the gap (see [`Entry`]).
 
@@ -13,8 +14,8 @@ use super::source::MediaPacket;
 /// The recent packets of one encoding.
 #[derive(Debug)]
 pub(crate) struct PacketStore {
-    /// As many as `capacity`, or none while nothing is kept: an encoding that is announced and not
-    /// sent costs nothing.
+    /// A power of two, up to `capacity`; or none while nothing is kept: an encoding that is
+    /// announced and not sent costs nothing.
     slots: Box<[Slot]>,
     capacity: usize,
     /// Its packets are of another shard's pool, and let go instead of given back.
@@ -50,7 +51,7 @@ pub(crate) enum Entry<'a> {
 }
 
 impl PacketStore {
-    /// A store of `capacity` packets, a power of two.
+    /// A store of up to `capacity` packets, a power of two.
     pub(crate) fn new(capacity: usize) -> Self {
         debug_assert!(capacity.is_power_of_two(), "the ring is indexed by a mask");
         Self {
@@ -79,7 +80,7 @@ impl PacketStore {
         if sequence >= self.end {
             return Entry::Missing;
         }
-        match self.slots.get(self.place(sequence)) {
+        match self.slots.get(place(sequence, &self.slots)) {
             Some(Slot::Held(packet)) => Entry::Held(packet),
             Some(Slot::Skipped) => Entry::Skipped,
             Some(Slot::Empty) | None => Entry::Missing,
@@ -123,9 +124,9 @@ impl PacketStore {
 
     fn put(&mut self, sequence: u64, tenant: Slot, pool: &mut Pool) {
         if self.slots.is_empty() {
-            self.slots = (0..self.capacity).map(|_| Slot::Empty).collect();
+            self.slots = empty(self.window());
         }
-        let place = self.place(sequence);
+        let place = place(sequence, &self.slots);
         let tenant = match self.slots.get_mut(place) {
             Some(slot) if sequence >= self.oldest => core::mem::replace(slot, tenant),
             _ => tenant,
@@ -133,20 +134,42 @@ impl PacketStore {
         self.give_back(tenant, pool);
     }
 
-    /// Moves the window so that `sequence` is in it, unless it is before it.
+    /// Numbers that the window has at most, for now.
+    fn window(&self) -> usize {
+        let least = self.capacity.min(STORE_PACKETS_MIN);
+        self.slots.len().max(least)
+    }
+
+    /// Moves the window so that `sequence` is in it, unless it is before it. It grows where it
+    /// would lose what is not too old otherwise: packets, and numbers that may still come late.
     fn make_room(&mut self, sequence: u64, now: Time, pool: &mut Pool) {
-        let capacity = self.capacity as u64;
         if self.end == 0 {
             // Packets that were overtaken by the very first still find a place.
-            self.oldest = sequence.saturating_sub(capacity / 2);
+            self.oldest = sequence.saturating_sub(self.window() as u64 / 2);
             self.end = self.oldest;
-        }
-        if sequence >= self.end {
-            let end = sequence.saturating_add(1);
-            self.forget_before(end.saturating_sub(capacity), pool);
-            self.end = end;
+            self.held = sequence;
         }
         self.forget_old(now, pool);
+        let end = sequence.saturating_add(1);
+        if end > self.end {
+            let start = |store: &Self| end.saturating_sub(store.window() as u64);
+            while start(self) > self.oldest && self.window() < self.capacity {
+                self.grow();
+            }
+            self.forget_before(start(self), pool);
+            self.end = end;
+        }
+    }
+
+    fn grow(&mut self) {
+        let slots = empty(2 * self.window());
+        let mut before = core::mem::replace(&mut self.slots, slots);
+        for sequence in self.oldest..self.end {
+            let (from, to) = (place(sequence, &before), place(sequence, &self.slots));
+            if let (Some(from), Some(to)) = (before.get_mut(from), self.slots.get_mut(to)) {
+                core::mem::swap(from, to);
+            }
+        }
     }
 
     /// Takes packets that are too old out of the window, and the numbers before them.
@@ -156,7 +179,7 @@ impl PacketStore {
             if self.held >= self.end {
                 return;
             }
-            match self.slots.get(self.place(self.held)) {
+            match self.slots.get(place(self.held, &self.slots)) {
                 Some(Slot::Held(packet)) if now.since(packet.arrival) <= HISTORY_AGE_MAX => return,
                 Some(Slot::Held(_)) => self.forget_before(self.held + 1, pool),
                 _ => self.held += 1,
@@ -166,20 +189,11 @@ impl PacketStore {
 
     fn forget_before(&mut self, start: u64, pool: &mut Pool) {
         for sequence in self.oldest..start.min(self.end) {
-            let place = self.place(sequence);
+            let place = place(sequence, &self.slots);
             let slot = self.slots.get_mut(place).map(core::mem::take);
             self.give_back(slot.unwrap_or_default(), pool);
         }
         self.oldest = self.oldest.max(start);
-    }
-
-    /// Remainder of `sequence` by the capacity.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the mask keeps less than the capacity"
-    )]
-    const fn place(&self, sequence: u64) -> usize {
-        sequence as usize & (self.capacity - 1)
     }
 
     fn give_back(&self, slot: Slot, pool: &mut Pool) {
@@ -190,6 +204,24 @@ impl PacketStore {
         }
     }
 }
+
+fn empty(size: usize) -> Box<[Slot]> {
+    (0..size).map(|_| Slot::Empty).collect()
+}
+
+/// Remainder of `sequence` by the size of the ring.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the mask keeps less than the size of the ring"
+)]
+const fn place(sequence: u64, ring: &[Slot]) -> usize {
+    sequence as usize & ring.len().wrapping_sub(1)
+}
+
+/// Places of the smallest ring: a second of a slow picture.
+const STORE_PACKETS_MIN: usize = 32;
+
+const _: () = assert!(STORE_PACKETS_MIN.is_power_of_two());
 
 /// Places looked at for old packets when one comes: more than one, so that the store shrinks after
 /// a burst; few, so that no packet pays for many.
@@ -321,6 +353,45 @@ mod tests {
             }
         }
         assert_eq!(picture(&store, 103, 107), "xxhh", "as old as the limit");
+    }
+
+    #[test]
+    fn it_grows_with_the_rate_up_to_its_capacity() {
+        let mut pool = Pool::new(1_024);
+        for (millis, size) in [(1, 512), (9, 128), (90, STORE_PACKETS_MIN)] {
+            let mut store = PacketStore::new(512);
+            for sequence in 1_000..3_000 {
+                store.insert(packet(sequence, millis * sequence, &mut pool), &mut pool);
+                let oldest = sequence
+                    .saturating_sub((1_000 / millis).min(511))
+                    .max(1_000);
+                for earlier in [oldest, sequence.midpoint(oldest), sequence] {
+                    assert!(store.get(earlier).is_some(), "{earlier} after {sequence}");
+                }
+            }
+            assert_eq!(store.slots.len(), size);
+            store.clear(&mut pool);
+        }
+        assert!(pool.made() <= 513, "packets go round");
+    }
+
+    #[test]
+    fn what_is_missing_since_a_moment_ago_may_still_come() {
+        let mut pool = Pool::new(64);
+        let mut store = PacketStore::new(512);
+        let mut size_after = |sequence, millis| {
+            store.insert(packet(sequence, millis, &mut pool), &mut pool);
+            store.slots.len()
+        };
+        assert_eq!(size_after(1_000, 0), STORE_PACKETS_MIN);
+        assert_eq!(size_after(1_100, 10), 128, "over a gap");
+        assert_eq!(size_after(1_300, 2_000), 512, "after a pause too");
+        for sequence in 1_301..1_350 {
+            size_after(sequence, 2_100);
+        }
+        assert_eq!(picture(&store, 1_099, 1_103), "xx..", "but not what came");
+        assert!(store.insert(packet(1_101, 2_200, &mut pool), &mut pool));
+        assert!(matches!(store.entry(1_101), Entry::Held(_)));
     }
 
     #[test]
