@@ -12,7 +12,7 @@ use crate::packet::Pool;
 use crate::route::conference::{Conference, Relay};
 use crate::rtcp::{CompoundWriter, FullIntraEntry, ReportBlock};
 use crate::rtp::sequence;
-use crate::time::Time;
+use crate::time::{COMMON_STEP, Time};
 
 use super::Ingest;
 use super::source::Source;
@@ -42,7 +42,7 @@ impl Schedule {
 
     /// Something came: it will be reported on.
     pub(super) fn expect_report(&mut self, now: Time) {
-        self.report.get_or_insert(now + REPORT_INTERVAL);
+        self.report.get_or_insert_with(|| next_report(now));
     }
 
     /// A report is due now.
@@ -108,7 +108,8 @@ impl Ingest {
         writer: &mut CompoundWriter<'_>,
     ) -> bool {
         let reporter = conference.feedback.video;
-        let is_report = self.schedule.report.is_some_and(|report| report <= now);
+        let with_others = now + REPORT_EARLY;
+        let is_report = self.schedule.report.is_some_and(|at| at <= with_others);
         let mut blocks = Blocks::new();
         if is_report {
             self.gather(now, conference, pool, &mut blocks);
@@ -158,7 +159,7 @@ impl Ingest {
         }
         self.schedule.report = match (is_full, is_live || !blocks.as_slice().is_empty()) {
             (true, _) => Some(now),
-            (false, true) => Some(now + REPORT_INTERVAL),
+            (false, true) => Some(next_report(now)),
             (false, false) => None,
         };
     }
@@ -297,6 +298,11 @@ fn has_room(writer: &CompoundWriter<'_>) -> bool {
     writer.len() + SOURCE_REQUESTS_MAX <= FEEDBACK_BYTES_MAX
 }
 
+/// When a report goes that has none to go with.
+fn next_report(now: Time) -> Time {
+    (now + REPORT_INTERVAL).round_up(COMMON_STEP)
+}
+
 /// The blocks of one report.
 struct Blocks {
     blocks: [ReportBlock; BLOCKS_MAX],
@@ -344,6 +350,10 @@ const BLOCKS_MAX: usize = 31;
 
 /// Time between two reports on reception.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How much earlier a report goes with what goes anyway: half the time at most, as RFC 3550 section
+/// 6.2 varies it.
+const REPORT_EARLY: Duration = Duration::from_millis(250);
 
 /// Round trip time until it is measured.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);

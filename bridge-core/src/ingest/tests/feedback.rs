@@ -72,6 +72,13 @@ fn sound_and_senders_without_nack_are_not_asked_again() {
     assert!(scene.told().is_empty());
 }
 
+/// What the scene's sender is told, but for reports, which go along.
+fn wishes(scene: &mut Scene) -> Vec<Told> {
+    let mut told = scene.told();
+    told.retain(|told| !matches!(told, Told::Report(_)));
+    told
+}
+
 #[test]
 fn keyframe_wishes_are_coalesced_throttled_and_repeated_until_one_comes() {
     let mut scene = Scene::new();
@@ -93,7 +100,7 @@ fn keyframe_wishes_are_coalesced_throttled_and_repeated_until_one_comes() {
         })
         .unwrap();
     scene.pass(400);
-    assert_eq!(scene.told(), all[1..]);
+    assert_eq!(wishes(&mut scene), all[1..]);
     scene.wish(9);
     let mut asked = 0;
     for _ in 0..200 {
@@ -118,7 +125,7 @@ fn a_flood_of_wishes_reaches_the_sender_five_times_a_second() {
     for _ in 0..10_000 {
         scene.now = scene.now + Duration::from_micros(100);
         scene.wish(0);
-        asked += scene.told().len();
+        asked += wishes(&mut scene).len();
         let key = Sent {
             payload: &KEYFRAME,
             ..PICTURE
@@ -164,6 +171,28 @@ fn reception_is_reported_twice_a_second_while_something_comes() {
     scene.pass(6_000);
     assert!(scene.told().is_empty());
     assert_eq!(scene.ingest.deadline(), None, "nothing comes any more");
+}
+
+#[test]
+fn a_report_goes_with_what_goes_anyway() {
+    let mut scene = Scene::new();
+    let mut told_after = |millis, sequence: u16| {
+        scene.pass(millis);
+        let number = sequence.to_be_bytes();
+        let extension = Some((TRANSPORT_ID, &number[..]));
+        let sound = Sent { extension, ..SOUND };
+        scene.send(sound.at(sequence)).unwrap();
+        let kinds = scene.told().into_iter().map(|told| match told {
+            Told::Report(_) => 'r',
+            Told::Arrivals(_) => 'a',
+            _ => '?',
+        });
+        kinds.collect::<String>()
+    };
+    assert_eq!(told_after(0, 1), "");
+    assert_eq!(told_after(200, 2), "a", "too early for a report");
+    assert_eq!(told_after(100, 3), "ra");
+    assert_eq!(told_after(200, 4), "a", "it was told");
 }
 
 #[test]
