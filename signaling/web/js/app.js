@@ -1,7 +1,7 @@
 // The life of the page: before, in and after a meeting, and every action a view can take. Views
 // read store.js and call these; they never send a stanza.
 //
-//   start()                     once, when the page is loaded
+//   start(view)                 once, when the page is loaded; view: when what draws the meeting is there
 //   setName(name)               kept in this browser; told to the room
 //   join(password?)             from the page before the meeting (or its question)
 //   leave()  rejoin()  tryNow() rejoin: from the page after; tryNow: ends the wait for a next attempt
@@ -31,7 +31,7 @@ import { onDeviceChange } from './media/devices.js';
 import { Ring } from './media/speaker.js';
 import { probe } from './media/probe.js';
 import { StatsReader } from './media/stats.js';
-import { load, remember, save } from './saved.js';
+import { handOver, load, remember, save, takeOver } from './saved.js';
 import { store } from './store.js';
 
 export {
@@ -54,19 +54,27 @@ let meeting = null;
 /** The meeting that has been entered; a loss before that is a failed attempt. @type {Meeting | null} */
 let entered = null;
 let statsReader = new StatsReader();
+/** The code of the meeting, which the page before it does without. @type {Promise<[typeof import('./meeting.js'), void]>} */
+let code;
 /** @type {(() => void) | null} ends the present wait between two attempts */
 let wake = null;
 /** Whether the person wants to be in the meeting. */
 let isIn = false;
 let password = '';
 
-export function start() {
+/** @param {Promise<void>} view */
+export function start(view) {
   if (!room) return;
+  const { done, failed } = /** @type {any} */ (globalThis).trestleLoad;
+  // Firefox keeps a failure as long as the page, and a server that was replaced meanwhile has the code no more
+  code = Promise.all([import('./meeting.js'), view]).catch(failed);
+  void code.then(done).then(firstTest);
+  const handed = takeOver();
   document.title = room.title;
   store.set('room', { title: room.title, url: location.origin + location.pathname });
-  store.set('self', { name: config.displayName || saved.name });
-  state.self.mic.on = !config.startAudioMuted;
-  state.self.camera.on = !config.startVideoMuted;
+  store.set('self', { name: handed.name ?? (config.displayName || saved.name) });
+  state.self.mic.on = handed.mic ?? !config.startAudioMuted;
+  state.self.camera.on = handed.camera ?? !config.startVideoMuted;
   Object.assign(state.switches, saved.switches);
   store.set('devices', { mic: saved.mic, camera: saved.camera, speaker: saved.speaker });
   if (!globalThis.RTCPeerConnection || !RTCRtpSender.prototype.replaceTrack) {
@@ -76,6 +84,10 @@ export function start() {
   if (!isSecureContext || !navigator.mediaDevices) { showAfter('insecure'); return; }
   setResolution(config.resolution);
   onDeviceChange(() => { void devicesChanged(); });
+  document.addEventListener('reload', () => {
+    const { name, mic, camera } = state.self;
+    handOver({ name, mic: mic.on || mic.problem !== null, camera: camera.on || camera.problem !== null, isIn });
+  });
   globalThis.addEventListener('pagehide', () => meeting?.leave());
   // a page that comes back out of the browser's cache has left its meeting
   globalThis.addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
@@ -84,7 +96,7 @@ export function start() {
   setInterval(() => { void tickStats(); }, 1000);
   void Promise.all([setMic(state.self.mic.on), setCamera(state.self.camera.on)])
     .then(refreshDevices);
-  if (config.prejoin) store.show('prejoin'); else void join();
+  if (config.prejoin && !handed.isIn) store.show('prejoin'); else void join();
 }
 
 // ---------- in and out
@@ -143,8 +155,7 @@ async function pause(ms) {
 export function tryNow() { wake?.(); }
 
 async function enter() {
-  // the page before the meeting does without its code
-  const { Meeting } = await import('./meeting.js');
+  const [{ Meeting }] = await code;
   if (!isIn) return;
   const attempt = new Meeting(config, room?.node ?? '', store, {
     lost: () => { void comeBack(attempt); },
@@ -300,6 +311,11 @@ export const kick = (id) => moderate('kick', meeting?.room?.kick(id));
 export async function setPassword(secret) {
   await moderate('password', meeting?.room?.setPassword(secret));
   password = secret; // to come back after a lost connection
+}
+
+/** The test of the connection measures nothing but itself: everything is loaded. */
+function firstTest() {
+  if (state.page === 'prejoin' && !state.ask) void testConnection();
 }
 
 export async function testConnection() {

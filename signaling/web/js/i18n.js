@@ -7,7 +7,7 @@ const load = async (name) => (await import(`../lang/${name}.js`)).default;
 
 /** @type {'en' | 'ru'} */
 let lang = document.documentElement.lang === 'ru' ? 'ru' : 'en';
-let words = await load(lang);
+let words = await load(lang).catch(/** @type {any} */ (window).trestleLoad.failed);
 
 export const getLang = () => lang;
 

@@ -55,3 +55,28 @@ export function remember(path, title, minutes) {
   const others = load().recent.filter((r) => r.path !== path);
   save({ recent: [{ path, title, at: Date.now(), minutes }, ...others].slice(0, RECENT) });
 }
+
+const HANDED = 'trestle.handed';
+
+/**
+ * What the page that takes the place of this one goes on with.
+ * @typedef {object} Handed
+ * @property {string} name
+ * @property {boolean} mic      whether it is wanted
+ * @property {boolean} camera
+ * @property {boolean} isIn     whether the person has asked to be in the meeting
+ */
+
+/** @param {Handed} handed */
+export function handOver(handed) {
+  try { sessionStorage.setItem(HANDED, JSON.stringify(handed)); } catch { /* private mode */ }
+}
+
+/** @returns {Partial<Handed>} once */
+export function takeOver() {
+  try {
+    const handed = JSON.parse(sessionStorage.getItem(HANDED) ?? '{}') ?? {};
+    sessionStorage.removeItem(HANDED);
+    return handed;
+  } catch { return {}; }
+}

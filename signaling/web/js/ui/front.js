@@ -142,3 +142,4 @@ draw();
 drawTheme();
 tooltips();
 if (matchMedia('(pointer: fine)').matches) input.focus();
+/** @type {any} */ (window).trestleLoad.done();

@@ -75,14 +75,12 @@ function crash(e) {
   put(afterPage({ kind: 'crash', by: '', reason: '', minutes: 0 }), false);
 }
 
-/** Asks for the code of the meeting, all at once. A server that was replaced meanwhile has it no more. */
+/** Asks for the code of the meeting, all at once. */
 async function loadMeeting() {
   const held = /** @type {HTMLTemplateElement | null} */ (document.getElementById('meeting'));
   if (held) document.head.append(held.content);
-  try {
-    ({ MeetingPage } = await import('./meeting-page.js'));
-    show();
-  } catch (e) { crash(e); }
+  ({ MeetingPage } = await import('./meeting-page.js'));
+  show();
 }
 
 /** What one may do here, for style sheets and tests; only while one is in the room. */
@@ -96,10 +94,8 @@ for (const topic of ['page', 'connection']) store.on(topic, show);
 for (const topic of ['page', 'self']) store.on(topic, role);
 setInterval(show, 1000);
 document.addEventListener('langchange', () => { if (page?.redraw) page.redraw(); else draw(); });
+// the name as it is in the field
+document.addEventListener('reload', () => page?.close());
 startAudio(() => store.notify({ kind: 'sound-blocked' }));
-app.start();
+app.start(loadMeeting());
 tooltips();
-// the test of the connection measures nothing but itself
-void loadMeeting().then(() => {
-  if (store.state.page === 'prejoin' && !store.state.ask) void app.testConnection();
-});
