@@ -499,23 +499,21 @@ impl Receiver {
         let key = slot.source?;
         let source = sources.get(key)?;
         let sent = slot.recall(now, wanted.out, source)?;
-        let encoding = source.encodings.get(usize::from(sent.encoding))?;
-        let packet = match sent.is_empty {
+        let pending = sent.pending();
+        let encoding = source.encodings.get(usize::from(pending.encoding))?;
+        let packet = match sent.is_empty() {
             true => None,
-            false => Some(encoding.store.get(sent.sequence)?),
+            false => Some(encoding.store.get(pending.sequence)?),
         };
         let has_rtx = slot.rtx.is_some() && self.negotiated.of(slot.kind).rtx.is_some();
         let planned = Planned {
             slot: wanted.slot,
             source: key,
-            pending: Pending {
-                encoding: sent.encoding,
-                sequence: sent.sequence,
-            },
-            out: sent.out,
-            shift: sent.shift,
-            is_empty: sent.is_empty,
-            padding: if has_rtx { 0 } else { sent.padding },
+            pending,
+            out: sent.out(),
+            shift: sent.shift(),
+            is_empty: sent.is_empty(),
+            padding: if has_rtx { 0 } else { sent.padding() },
             form: if has_rtx { Form::Rtx } else { Form::Again },
         };
         let cost = packet.map_or(EMPTY_COST, |packet| packet.payload_length.into());

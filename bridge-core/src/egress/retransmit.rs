@@ -78,10 +78,10 @@ impl Retransmissions {
                 continue;
             };
             let is_under_way = sent
-                .resent_at
+                .resent_at()
                 .is_some_and(|resent_at| now.since(resent_at) < interval);
-            if !is_under_way && now.since(sent.at) <= HISTORY_AGE_MAX {
-                sent.resent_at = Some(now);
+            if !is_under_way && now.since(sent.at()) <= HISTORY_AGE_MAX {
+                sent.note_resent(now);
                 self.queue.push(Wanted { slot: place, out });
             }
         }

@@ -227,9 +227,9 @@ impl Receiver {
         let mut sent = slot.history.get_mut(planned.out);
         if let Some(sent) = &mut sent {
             match planned.form {
-                Form::Media => sent.padding = layout.padding,
+                Form::Media => sent.set_padding(layout.padding),
                 // Other bytes must never be sealed with the same index.
-                Form::Again if sent.padding != layout.padding => return None,
+                Form::Again if sent.padding() != layout.padding => return None,
                 Form::Again | Form::Rtx => {}
             }
         }
@@ -293,8 +293,8 @@ fn stamp(
     transport_sequence: Option<&mut u16>,
 ) -> Stamp {
     let again = sent.filter(|_| form != Form::Rtx);
-    let at = again.as_ref().map_or(now, |sent| sent.at);
-    let earlier = again.as_ref().and_then(|sent| sent.transport_sequence);
+    let at = again.as_ref().map_or(now, |sent| sent.at());
+    let earlier = again.as_ref().and_then(|sent| sent.transport_sequence());
     let transport_sequence = earlier.unwrap_or_else(|| {
         // One that does not carry it takes none: it would seem to be lost.
         transport_sequence.map_or(0, |number| {
@@ -303,7 +303,7 @@ fn stamp(
         })
     });
     if let Some(sent) = again {
-        sent.transport_sequence = Some(transport_sequence);
+        sent.set_transport_sequence(transport_sequence);
     }
     let audio_level = match packet.map(|packet| &packet.facts) {
         Some(Facts::Audio { level, voice }) => level.map(|level| level | u8::from(*voice) << 7),

@@ -357,17 +357,8 @@ impl Slot {
     /// Remembers a packet that goes out: see `history.rs`. Sound is not sent again.
     pub(crate) fn remember(&mut self, now: Time, out: u64, pending: Pending) {
         if self.kind == MediaKind::Video {
-            self.history.insert(Sent {
-                out,
-                sequence: pending.sequence,
-                at: now,
-                resent_at: None,
-                encoding: pending.encoding,
-                shift: self.rewriter.shift(),
-                is_empty: false,
-                padding: 0,
-                transport_sequence: None,
-            });
+            let sent = Sent::new(now, out, pending, self.rewriter.shift());
+            sent.into_iter().for_each(|sent| self.history.insert(sent));
         }
     }
 
@@ -376,8 +367,7 @@ impl Slot {
         self.remember(now, out, pending);
         let shift = self.rewriter.shift_of_nothing();
         if let Some(sent) = self.history.get_mut(out) {
-            sent.shift = shift;
-            sent.is_empty = true;
+            *sent = sent.into_empty(shift);
         }
     }
 
@@ -391,7 +381,7 @@ impl Slot {
                 return None;
             };
             self.remember_nothing(now, out, pending);
-            self.history.get_mut(out)?.resent_at = Some(now);
+            self.history.get_mut(out)?.note_resent(now);
         }
         self.history.get(out).copied()
     }
