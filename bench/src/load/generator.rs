@@ -173,6 +173,7 @@ pub(crate) struct Generator {
     is_shared: bool,
     legs: Vec<Option<Leg>>,
     profile: SrtpProfile,
+    check_interval: Duration,
     cameras: Schedule,
     screens: Schedule,
     next_tend: Time,
@@ -196,10 +197,13 @@ impl Generator {
         let per_second = plan.packets_per_second / f64::from(options.burst.max(1));
         let interval = (per_second > 0.0).then(|| Duration::from_secs_f64(1.0 / per_second));
         let profile = options.profile.srtp();
+        let check_interval = Duration::try_from_secs_f64(options.check_interval)
+            .map_err(|error| failure("read --check-interval", error))?;
         let cameras = Schedule::new(Frames::of(options), interval);
         // Made where it runs: what batches need may not change threads.
         let is_shared = host.is_loopback() && !options.ports;
-        let run = move || Self::new(receiver, (host, is_shared), profile, cameras).run();
+        let protocol = (profile, check_interval);
+        let run = move || Self::new(receiver, (host, is_shared), protocol, cameras).run();
         let thread = thread::Builder::new()
             .name("media".to_owned())
             .spawn(run)
@@ -210,7 +214,7 @@ impl Generator {
     fn new(
         orders: Receiver<Order>,
         (host, is_shared): (Ipv4Addr, bool),
-        profile: SrtpProfile,
+        (profile, check_interval): (SrtpProfile, Duration),
         cameras: Schedule,
     ) -> Self {
         let clock = Clock::start();
@@ -222,6 +226,7 @@ impl Generator {
             is_shared,
             legs: Vec::new(),
             profile,
+            check_interval,
             cameras,
             screens: Schedule::new(Frames::of_screen(), Some(SCREEN_INTERVAL)),
             next_tend: clock.now(),
@@ -335,7 +340,12 @@ impl Generator {
             Ipv4Addr::UNSPECIFIED
         };
         if let Some(place) = self.legs.get_mut(at) {
-            *place = Some(Leg::new(self.clock.now(), from, opening));
+            *place = Some(Leg::new(
+                self.clock.now(),
+                from,
+                self.check_interval,
+                opening,
+            ));
         }
     }
 

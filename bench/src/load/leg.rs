@@ -2,8 +2,8 @@
 //! counts and reports what comes.
 //!
 //! One that neither sends nor gets anything does what a connected and muted client must: it asks
-//! for consent every five seconds and answers the server's checks (RFC 7675). It reports on
-//! nothing, as there is nothing to report on. Browsers ask about twice as often.
+//! for consent every five seconds, more or less, and answers the server's checks (RFC 7675). It
+//! reports on nothing, as there is nothing to report on.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
@@ -25,9 +25,6 @@ use crate::udp::{Arrival, Socket};
 
 /// Time between two checks of a path that does not stand yet.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Time between two checks of one that does (RFC 7675).
-const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Bytes of the longest feedback.
 const FEEDBACK_BYTES: usize = 1_200;
@@ -104,6 +101,8 @@ pub(crate) struct Leg {
     remote: Remote,
     stands: Option<oneshot::Sender<()>>,
     next_check: Time,
+    /// Mean time between two checks of a path that stands.
+    check_interval: Duration,
     checks: u64,
     datagrams: UnboundedSender<Vec<u8>>,
     keys: Option<Keys>,
@@ -139,7 +138,12 @@ pub(crate) struct Opening {
 }
 
 impl Leg {
-    pub(super) fn new(now: Time, from: Ipv4Addr, opening: Opening) -> Self {
+    pub(super) fn new(
+        now: Time,
+        from: Ipv4Addr,
+        check_interval: Duration,
+        opening: Opening,
+    ) -> Self {
         let vp8 = opening.remote.numbers.vp8;
         let ssrc = opening.local.ssrc;
         let camera = opening.sends.then(|| Camera::new(ssrc, vp8));
@@ -151,6 +155,7 @@ impl Leg {
             remote: opening.remote,
             stands: Some(opening.stands),
             next_check: now,
+            check_interval,
             checks: 0,
             datagrams: opening.datagrams,
             keys: None,
@@ -220,7 +225,7 @@ impl Leg {
         if let Some(stands) = self.stands.take() {
             // Whoever waited may have given up.
             stands.send(()).unwrap_or_default();
-            self.next_check = now + CONSENT_INTERVAL;
+            self.next_check = now + self.consent_interval();
         }
     }
 
@@ -374,10 +379,19 @@ impl Leg {
         let is_open = self.stands.is_none();
         self.next_check = now
             + if is_open {
-                CONSENT_INTERVAL
+                self.consent_interval()
             } else {
                 CHECK_INTERVAL
             };
+    }
+
+    /// Time to the next check of a path that stands (RFC 7675 section 5.1).
+    fn consent_interval(&self) -> Duration {
+        // As good as random.
+        let number = u64::from(self.local.ssrc).wrapping_add(self.checks);
+        let share = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+        let share = u16::try_from(share).map_or(0.5, |share| f64::from(share) / 1_024.0);
+        self.check_interval.mul_f64(0.4f64.mul_add(share, 0.8))
     }
 
     /// Writes what is to be said of our stream and of others'; `false` when there is nothing.

@@ -61,6 +61,10 @@ pub struct Options {
     /// it: for more than some 2 Mbit/s a receiver, take none, and trestle trusts that
     #[arg(long, value_enum, default_value_t = Feedback::TransportCc)]
     pub feedback: Feedback,
+    /// Seconds between two checks by which a client keeps its path, a fifth more or less by chance:
+    /// 5 as the RFC and Firefox have it, 2.5 in Chrome
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    pub check_interval: f64,
     /// How clients join
     #[arg(long, value_enum, default_value_t = Via::Colibri)]
     pub via: Via,
