@@ -66,6 +66,18 @@ test('the front page', async () => {
   await check('language menu')
 })
 
+test('the notice of a page that did not load completely', async () => {
+  await open(base)
+  await page.waitForSelector('.pill')
+  await page.evaluate(() => {
+    sessionStorage.setItem('trestle.loads', '99')
+    void window.trestleLoad.failed()
+  })
+  await page.waitForSelector('html > [role="alert"]')
+  await check('notice')
+  await page.evaluate(() => sessionStorage.clear())
+})
+
 test('the page before the meeting', async () => {
   await open(`${base}/Axe${process.pid}`)
   await shows(page, 'the preview', () => document.querySelector('.preview video')?.currentTime > 0)
