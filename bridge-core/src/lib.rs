@@ -8,7 +8,7 @@
 //! - With feature `io` (default) a [`Bridge`] is a whole one, with its sockets and threads.
 //! - Without it the crate is pure computation: [`engine::Engine`] is told the time and what
 //!   arrived, and says what to send.
-//! - Feature `sim` has virtual time, lossy links and scripted participants ([`sim`]).
+//! - Feature `sim` has virtual time, lossy links and scripted participants (module `sim`).
 //! - Feature `unstable-toolbox` makes wire formats public for benches and fuzzing; no promises.
 //!
 //! ```no_run
