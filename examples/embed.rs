@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut inside, mut spoken) = (0, false);
     while let Some(event) = events.recv() {
         match event {
-            Event::EndpointConnected { endpoint, rtt } => {
+            Event::EndpointConnected { endpoint, rtt, .. } => {
                 println!("{endpoint} is in, rtt {rtt:?}");
                 inside += 1;
             }
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("{endpoint} speaks");
                 spoken = true;
             }
-            Event::EndpointExpired { endpoint } => println!("{endpoint} left"),
+            Event::EndpointExpired { endpoint, .. } => println!("{endpoint} left"),
             Event::ConferenceExpired { .. } => break,
             _ => {}
         }

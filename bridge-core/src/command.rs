@@ -21,6 +21,9 @@ pub struct EndpointOptions {
     pub ssrc_rewriting: bool,
     /// Whether 127.0.0.1 is among our candidates: for a client that came over loopback.
     pub loopback: bool,
+    /// A number of the caller's that comes with the endpoint's own events: it tells one who comes
+    /// back under a name from who had the name before.
+    pub session: u64,
 }
 
 impl Default for EndpointOptions {
@@ -29,6 +32,7 @@ impl Default for EndpointOptions {
             ice_role: IceRole::Controlling,
             ssrc_rewriting: true,
             loopback: false,
+            session: 0,
         }
     }
 }

@@ -44,6 +44,8 @@ pub enum Event {
     EndpointConnected {
         /// Who.
         endpoint: EndpointAddress,
+        /// As its options said.
+        session: u64,
         /// Round trip of the first check, when one is known.
         rtt: Option<Duration>,
     },
@@ -51,6 +53,8 @@ pub enum Event {
     EndpointFailed {
         /// Who.
         endpoint: EndpointAddress,
+        /// As its options said.
+        session: u64,
         /// Why.
         reason: TransportFailure,
     },
@@ -65,6 +69,8 @@ pub enum Event {
     EndpointExpired {
         /// Who.
         endpoint: EndpointAddress,
+        /// As its options said.
+        session: u64,
     },
     /// The conference is gone.
     ConferenceExpired {

@@ -37,9 +37,9 @@
 //!
 //! while let Some(event) = events.recv() {
 //!     match event {
-//!         Event::EndpointConnected { endpoint, rtt } => println!("{endpoint} is in, rtt {rtt:?}"),
+//!         Event::EndpointConnected { endpoint, .. } => println!("{endpoint} is in"),
 //!         Event::DominantSpeaker { endpoint } => println!("{endpoint} speaks"),
-//!         Event::EndpointExpired { endpoint } => println!("{endpoint} left"),
+//!         Event::EndpointExpired { endpoint, .. } => println!("{endpoint} left"),
 //!         _ => {}
 //!     }
 //! }

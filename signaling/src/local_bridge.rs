@@ -118,7 +118,7 @@ impl Pump {
     fn run(self, mut events: Events) {
         while let Some(event) = events.recv() {
             match &event {
-                Event::EndpointExpired { endpoint } => {
+                Event::EndpointExpired { endpoint, .. } => {
                     if forget(&mut lock(&self.farewells), endpoint) {
                         continue;
                     }

@@ -216,6 +216,7 @@ impl Engine {
         let shard = self.config.shard;
         let bitrate_max = self.config.limits.bits_per_second;
         let gcm = self.config.gcm;
+        let session = options.session;
         let random = &mut self.random;
         self.endpoints.try_insert_with(|key| {
             let token = Token {
@@ -232,7 +233,9 @@ impl Engine {
             let ingest = Ingest::new(key, address.endpoint.clone(), bitrate_max);
             let receiver = Receiver::new(now, address.clone(), receiver_options);
             let parts = (transport, ingest, receiver);
-            Ok(Endpoint::new(now, address, conference, parts))
+            let mut endpoint = Endpoint::new(now, address, conference, parts);
+            endpoint.session = session;
+            Ok(endpoint)
         })
     }
 
@@ -375,6 +378,7 @@ impl Engine {
         out.handshake(key, HandshakeRequest::Stop { path });
         out.event(Event::EndpointExpired {
             endpoint: endpoint.address,
+            session: endpoint.session,
         });
         self.mark_ready(endpoint.conference);
     }

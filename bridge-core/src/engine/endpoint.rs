@@ -16,6 +16,8 @@ use crate::time::{COMMON_STEP, Time};
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) address: EndpointAddress,
+    /// The caller's number for it, which its events carry.
+    pub(super) session: u64,
     pub(super) conference: ConferenceKey,
     pub(super) transport: Transport,
     pub(super) ingest: Ingest,
@@ -56,6 +58,7 @@ impl Endpoint {
         timers.set(Timer::Activity, Some(now + SILENCE_MAX));
         Self {
             address,
+            session: 0,
             conference,
             transport,
             ingest,

@@ -353,6 +353,7 @@ impl Engine {
                     endpoint.connected = false;
                     out.event(Event::EndpointFailed {
                         endpoint: endpoint.address.clone(),
+                        session: endpoint.session,
                         reason,
                     });
                 }
@@ -397,6 +398,7 @@ impl Engine {
         }
         out.event(Event::EndpointConnected {
             endpoint: endpoint.address.clone(),
+            session: endpoint.session,
             rtt,
         });
         let conference = endpoint.conference;

@@ -306,7 +306,7 @@ impl Simulation {
                     IceRole::Controlled
                 },
                 ssrc_rewriting: options.ssrc_rewriting,
-                loopback: false,
+                ..EndpointOptions::default()
             },
         })?;
         let Reply::Endpoint { transport, .. } = reply else {

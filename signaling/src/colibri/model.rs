@@ -258,6 +258,7 @@ impl<M: MediaEngine> Colibri<M> {
             ssrc_rewriting: change.ssrc_rewriting,
             // Whoever reaches this API is on this machine, and often so are its clients.
             loopback: true,
+            ..EndpointOptions::default()
         };
         let command = Command::CreateEndpoint {
             endpoint: endpoint.clone(),

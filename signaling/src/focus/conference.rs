@@ -42,6 +42,8 @@ pub(crate) struct Conference<M> {
     pub(super) sources: Sources,
     pub(super) start_muted: StartMuted,
     joins: u64,
+    /// Sessions that were ever begun at the bridge.
+    pub(super) sessions: u64,
     /// Whether the bridge has the conference.
     pub(super) on_bridge: bool,
     /// What our presence says of the bridge: allocated, failing.
@@ -87,6 +89,7 @@ impl<M: MediaEngine> Conference<M> {
             sources: Sources::default(),
             start_muted: StartMuted::default(),
             joins: 0,
+            sessions: 0,
             on_bridge: false,
             shown: None,
             bridge_failed: false,
@@ -451,21 +454,35 @@ impl<M: MediaEngine> Conference<M> {
 
     async fn bridge_event(&mut self, event: Event) {
         match event {
-            Event::EndpointConnected { endpoint, .. } => {
-                if let Some(participant) = self.participants.get_mut(endpoint.endpoint.as_str()) {
+            Event::EndpointConnected {
+                endpoint, session, ..
+            } => {
+                if let Some(participant) = self.participants.get_mut(endpoint.endpoint.as_str())
+                    && participant.has_session(session)
+                {
                     participant.failures = 0;
                 }
             }
-            Event::EndpointFailed { endpoint, reason } => {
+            Event::EndpointFailed {
+                endpoint,
+                session,
+                reason,
+            } => {
                 tracing::info!(%endpoint, ?reason, "the bridge lost a participant");
-                self.session_lost(endpoint.endpoint.as_str());
+                self.session_lost(endpoint.endpoint.as_str(), session);
             }
-            Event::EndpointExpired { endpoint } => self.session_lost(endpoint.endpoint.as_str()),
+            Event::EndpointExpired { endpoint, session } => {
+                self.session_lost(endpoint.endpoint.as_str(), session);
+            }
             Event::ConferenceExpired { .. } if self.on_bridge => {
                 self.on_bridge = false;
-                let lost: Vec<String> = self.participants.keys().cloned().collect();
-                for nick in lost {
-                    self.session_lost(&nick);
+                let sessions = self.participants.iter().filter_map(|(nick, it)| {
+                    let session = it.session.as_ref()?;
+                    Some((nick.clone(), session.number))
+                });
+                let sessions: Vec<(String, u64)> = sessions.collect();
+                for (nick, number) in sessions {
+                    self.session_lost(&nick, number);
                 }
             }
             _ => {}

@@ -69,6 +69,7 @@ impl<M: MediaEngine> Conferences<M> {
         }
         | Event::EndpointExpired {
             endpoint: EndpointAddress { conference: id, .. },
+            ..
         }
         | Event::ConferenceExpired { conference: id }) = &event
         else {

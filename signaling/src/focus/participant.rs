@@ -54,6 +54,8 @@ impl Features {
 pub(crate) struct Session {
     /// Session id.
     pub(crate) sid: String,
+    /// Its number at the bridge.
+    pub(crate) number: u64,
     /// Whether the client took the offer.
     pub(crate) accepted: bool,
     /// The peer's end, once it is known.
@@ -110,6 +112,11 @@ impl Participant {
     /// The session of that id.
     pub(crate) fn session(&mut self, sid: &str) -> Option<&mut Session> {
         self.session.as_mut().filter(|session| session.sid == sid)
+    }
+
+    /// Whether that is its session at the bridge now.
+    pub(crate) fn has_session(&self, number: u64) -> bool {
+        self.session.as_ref().is_some_and(|it| it.number == number)
     }
 
     /// Plans another session after a failed one: after a second, then ever later.

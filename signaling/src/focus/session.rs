@@ -15,6 +15,7 @@ use crate::xml::{Condition, Element};
 
 /// What the bridge gave for a participant.
 struct Allocation {
+    number: u64,
     transport: TransportDescription,
     feedback: Streams,
     channel: Option<String>,
@@ -58,10 +59,13 @@ impl<M: MediaEngine> Conference<M> {
         }
         let jid = self.participants.get(nick).map_or("", |it| &it.jid);
         let whence: Whence = (self.context.whence)(jid);
+        self.sessions += 1;
+        let number = self.sessions;
         let options = EndpointOptions {
             ice_role: IceRole::Controlling,
             ssrc_rewriting: features.ssrc_rewriting,
             loopback: whence.loopback,
+            session: number,
         };
         let command = Command::CreateEndpoint {
             endpoint: endpoint.clone(),
@@ -79,6 +83,7 @@ impl<M: MediaEngine> Conference<M> {
         let base = config.channel_url.as_deref().or(whence.url.as_deref());
         let base = base.unwrap_or(&config.channel_fallback);
         Ok(Allocation {
+            number,
             transport,
             feedback: offer::feedback_sources(audio_feedback, video_feedback),
             channel: self.context.media.channel_url(&endpoint, base),
@@ -127,6 +132,7 @@ impl<M: MediaEngine> Conference<M> {
             participant.invite_at = None;
             participant.session = Some(Session {
                 sid,
+                number: allocation.number,
                 accepted: false,
                 transport: None,
                 told: others.into_iter().collect(),
@@ -153,10 +159,10 @@ impl<M: MediaEngine> Conference<M> {
     }
 
     /// The bridge lost a session: the participant gets a new one after a while, in which it may
-    /// turn out that it has left.
-    pub(super) fn session_lost(&mut self, nick: &str) {
+    /// turn out that it has left. What became of a session before this one no longer matters.
+    pub(super) fn session_lost(&mut self, nick: &str, number: u64) {
         if let Some(participant) = self.participants.get_mut(nick)
-            && participant.session.is_some()
+            && participant.has_session(number)
             && participant.invite_at.is_none()
         {
             participant.invite_later(Instant::now());

@@ -250,6 +250,7 @@ async fn open_transport<M: MediaEngine>(
         ice_role: IceRole::Controlled,
         ssrc_rewriting: true,
         loopback: peer.address.ip().is_loopback(),
+        ..EndpointOptions::default()
     };
     let command = Command::CreateEndpoint {
         endpoint: endpoint.clone(),

@@ -7,13 +7,14 @@
     reason = "helpers of tests"
 )]
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bridge_core::description::{
     Candidate, CandidateKind, CandidateProtocol, Fingerprint, FingerprintHash, TransportDescription,
 };
+use bridge_core::event::TransportFailure;
 use bridge_core::id::Ssrc;
 use bridge_core::{Command, EndpointAddress, Error, Event, Reply};
 use signaling::focus::{Focus, FocusConfig, FocusHandle, FocusLink, Whence};
@@ -31,6 +32,8 @@ pub(crate) const SOURCE: &str = "urn:xmpp:jingle:apps:rtp:ssma:0";
 /// An engine that notes what it is asked and answers from a script.
 pub(crate) struct Recorder {
     commands: Mutex<Vec<Command>>,
+    /// What each name had last: its address and the number of its session.
+    made: Mutex<HashMap<String, (EndpointAddress, u64)>>,
     pub(crate) failing: Mutex<bool>,
     events: tokio::sync::Mutex<mpsc::Receiver<Event>>,
     pub(crate) happen: mpsc::Sender<Event>,
@@ -41,6 +44,7 @@ impl Recorder {
         let (happen, events) = mpsc::channel(16);
         Arc::new(Self {
             commands: Mutex::default(),
+            made: Mutex::default(),
             failing: Mutex::new(false),
             events: tokio::sync::Mutex::new(events),
             happen,
@@ -49,6 +53,16 @@ impl Recorder {
 
     pub(crate) fn take(&self) -> Vec<Command> {
         std::mem::take(&mut *self.commands.lock().unwrap())
+    }
+
+    /// What the bridge tells when it loses the session that the participant has now.
+    pub(crate) fn loss_of(&self, nick: &str) -> Event {
+        let (endpoint, session) = self.made.lock().unwrap().get(nick).cloned().unwrap();
+        Event::EndpointFailed {
+            endpoint,
+            session,
+            reason: TransportFailure::ConsentLost,
+        }
     }
 }
 
@@ -60,11 +74,16 @@ impl MediaEngine for Recorder {
             return Err(Error::Stopped);
         }
         let reply = match &command {
-            Command::CreateEndpoint { .. } => Reply::Endpoint {
-                transport: transport(),
-                audio_feedback: Ssrc(101),
-                video_feedback: Ssrc(102),
-            },
+            Command::CreateEndpoint { endpoint, options } => {
+                let nick = endpoint.endpoint.as_str().to_owned();
+                let made = (endpoint.clone(), options.session);
+                self.made.lock().unwrap().insert(nick, made);
+                Reply::Endpoint {
+                    transport: transport(),
+                    audio_feedback: Ssrc(101),
+                    video_feedback: Ssrc(102),
+                }
+            }
             Command::Stats => return Ok(Reply::Stats(Box::default())),
             _ => Reply::Done,
         };

@@ -6,8 +6,7 @@ mod hall;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge_core::event::TransportFailure;
-use bridge_core::{Command, EndpointAddress, Event};
+use bridge_core::Command;
 use signaling::focus::{Focus, FocusLink};
 use signaling::seam::Signaling;
 use signaling::xml::{Element, ns, writer};
@@ -311,6 +310,14 @@ async fn a_moderator_mutes_for_real_and_the_muted_unmutes_itself() {
     );
 }
 
+fn restart(sid: &str) -> Element {
+    jingle("session-terminate", sid).child(
+        Element::new("bridge-session", ns::FOCUS)
+            .with("id", "x")
+            .with("restart", "true"),
+    )
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_restarts_its_session_but_not_too_often() {
     let hall = Hall::open();
@@ -318,13 +325,6 @@ async fn a_client_restarts_its_session_but_not_too_often() {
     let mut b = hall.join("bbbbbbbb", &MODERN).await;
     b.accept(20).await;
     let sid = a.accept(10).await;
-    let restart = |sid: &str| {
-        jingle("session-terminate", sid).child(
-            Element::new("bridge-session", ns::FOCUS)
-                .with("id", "x")
-                .with("restart", "true"),
-        )
-    };
     assert_eq!(
         a.ask(FOCUS, restart(&sid)).await.attr("type"),
         Some("result")
@@ -383,30 +383,13 @@ async fn the_last_one_keeps_the_session_for_twenty_seconds() {
 async fn a_session_that_the_bridge_lost_is_begun_again() {
     let hall = Hall::open();
     let (mut a, mut b) = hall.two().await;
-    let conference = {
-        hall.focus
-            .conference(ROOM, Default::default())
-            .await
-            .unwrap();
-        let wish = Element::new("mute", "http://jitsi.org/jitmeet/audio")
-            .with("jid", format!("{ROOM}/bbbbbbbb"))
-            .text("true");
-        a.ask(FOCUS, wish).await;
-        match hall.media.take().remove(0) {
-            Command::ForceMute { endpoint, .. } => endpoint.conference,
-            other => panic!("unexpected {other:?}"),
-        }
-    };
-    let endpoint = EndpointAddress {
-        conference,
-        endpoint: bridge_core::EndpointId::new("bbbbbbbb").unwrap(),
-    };
-    let reason = TransportFailure::ConsentLost;
-    hall.media
-        .happen
-        .send(Event::EndpointFailed { endpoint, reason })
-        .await
-        .unwrap();
+    let wish = Element::new("mute", "http://jitsi.org/jitmeet/audio")
+        .with("jid", format!("{ROOM}/bbbbbbbb"))
+        .text("true");
+    a.ask(FOCUS, wish).await;
+    hall.media.take();
+    let loss = hall.media.loss_of("bbbbbbbb");
+    hall.media.happen.send(loss).await.unwrap();
     b.jingle("session-terminate").await;
     b.accept(20).await;
     let names: Vec<String> = hall.media.take().iter().map(name_of).collect();
@@ -423,6 +406,28 @@ async fn a_session_that_the_bridge_lost_is_begun_again() {
         "who was muted stays muted"
     );
     assert!(a.is_spared(|it| is_jingle(it, "session-terminate")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_an_earlier_session_ends_no_later_one() {
+    let hall = Hall::open();
+    let mut a = hall.join("aaaaaaaa", &MODERN).await;
+    let mut b = hall.join("bbbbbbbb", &MODERN).await;
+    b.accept(20).await;
+    let first = a.accept(10).await;
+    let late = hall.media.loss_of("aaaaaaaa");
+    assert_eq!(
+        a.ask(FOCUS, restart(&first)).await.attr("type"),
+        Some("result")
+    );
+    let second = a.accept(10).await;
+    assert_ne!(second, first);
+    hall.media.happen.send(late).await.unwrap();
+    assert!(a.is_spared(|it| is_jingle(it, "session-terminate")).await);
+    let loss = hall.media.loss_of("aaaaaaaa");
+    hall.media.happen.send(loss).await.unwrap();
+    a.jingle("session-terminate").await;
+    assert_ne!(a.accept(10).await, second, "its own loss does");
 }
 
 #[tokio::test(start_paused = true)]
