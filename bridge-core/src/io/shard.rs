@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use mio::{Events, Interest, Poll, Token};
+use mio::{Interest, Poll, Token};
 
 use super::batch::Batch;
 use super::clock::Clock;
@@ -16,7 +16,7 @@ use super::connected::{Connected, Sockets};
 use super::handoff::Rings;
 use super::handshake::Handshakes;
 use super::inbox::{Answer, Doorbell, Order};
-use super::sys::{self, Arrival};
+use super::sys::{self, Arrival, Polled};
 use crate::bridge::Homes;
 use crate::command::{Reply, Ticket};
 use crate::engine::{
@@ -48,8 +48,8 @@ const PASS_MESSAGES: usize = 1_024;
 /// Commands of one pass.
 const PASS_COMMANDS: usize = 64;
 
-/// The shortest time that the poll can sleep: it counts in milliseconds, and rounds up.
-const POLL_UNIT: Duration = Duration::from_millis(1);
+/// Timers that are due within one of these share a wake-up, while no picture waits.
+const TIMER_UNIT: Duration = Duration::from_millis(1);
 
 /// How soon to try again when the socket took no more.
 const SEND_AGAIN: Duration = Duration::from_millis(1);
@@ -157,7 +157,7 @@ impl Shard {
                 events_lost: 0,
             },
         };
-        let mut polled = Events::with_capacity(EVENTS_PER_CALL);
+        let mut polled = Polled::with_capacity(EVENTS_PER_CALL);
         while running.pass(&mut polled) {}
         running.part();
     }
@@ -186,7 +186,7 @@ struct Running {
 
 impl Running {
     /// Waits if there is nothing to do, then does one pass; `false` when it is to stop.
-    fn pass(&mut self, polled: &mut Events) -> bool {
+    fn pass(&mut self, polled: &mut Polled) -> bool {
         self.wait(polled);
         if self.is_readable {
             self.drain_socket();
@@ -287,7 +287,7 @@ impl Running {
     }
 
     /// Sleeps until something comes or is due, unless something is here already.
-    fn wait(&mut self, polled: &mut Events) {
+    fn wait(&mut self, polled: &mut Polled) {
         let due = self.engine.wakeup().map(|at| self.clock.until(at));
         let again = self.shell.batch.is_waiting().then_some(SEND_AGAIN);
         let mut patience = [due, again].into_iter().flatten().min();
@@ -297,22 +297,17 @@ impl Running {
         if !may_sleep || self.is_readable || has_more {
             patience = Some(Duration::ZERO);
         }
-        if self.engine.held_until().is_some()
-            && let Some(short) = patience
-            && !short.is_zero()
-            && short < 2 * POLL_UNIT
-            && sys::wait_for_event(&self.poll, short)
-        {
-            patience = Some(Duration::ZERO);
+        if self.engine.held_until().is_none() {
+            patience = patience.map(in_units);
         }
-        match self.poll.poll(polled, patience) {
+        match polled.wait(&self.poll, patience) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => tracing::error!(%error, "the poll failed"),
         }
         self.bell.wake_up();
-        for event in polled.iter() {
-            match (event.token(), &mut self.shell.sockets.connected) {
+        for token in polled.tokens() {
+            match (token, &mut self.shell.sockets.connected) {
                 (WAKE, _) => {}
                 (SOCKET, _) => self.is_readable = true,
                 (token, Some(connected)) => connected.note_readable(token),
@@ -354,6 +349,13 @@ impl Running {
             }
         }
     }
+}
+
+/// Rounded up to whole units.
+fn in_units(patience: Duration) -> Duration {
+    let unit = TIMER_UNIT.as_nanos();
+    let units = patience.as_nanos().div_ceil(unit);
+    TIMER_UNIT.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX))
 }
 
 impl Outbox for Shell {

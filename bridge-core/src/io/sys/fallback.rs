@@ -128,10 +128,28 @@ pub(crate) fn descriptors_max() -> io::Result<u64> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Does nothing: the poll sleeps for a whole millisecond instead.
+/// What a poll found; it counts in milliseconds, and rounds up.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn wait_for_event(_poll: &mio::Poll, _patience: core::time::Duration) -> bool {
-    false
+#[derive(Debug)]
+pub(crate) struct Polled(mio::Events);
+
+#[cfg(not(target_os = "linux"))]
+impl Polled {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(mio::Events::with_capacity(capacity))
+    }
+
+    pub(crate) fn wait(
+        &mut self,
+        poll: &mut mio::Poll,
+        patience: Option<core::time::Duration>,
+    ) -> io::Result<()> {
+        poll.poll(&mut self.0, patience)
+    }
+
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = mio::Token> {
+        self.0.iter().map(mio::event::Event::token)
+    }
 }
 
 /// Does nothing: threads move as the system likes.

@@ -13,7 +13,6 @@ use core::ffi::{c_int, c_uint};
 use core::mem::{size_of, size_of_val};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ptr;
-use core::time::Duration;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -443,24 +442,6 @@ pub(crate) fn ask_for_local_address(socket: &UdpSocket) -> io::Result<()> {
     }
 }
 
-/// Sleeps until the poll has an event, or for less than the millisecond that the poll counts in;
-/// `false` if that cannot be.
-pub(crate) fn wait_for_event(poll: &mio::Poll, patience: Duration) -> bool {
-    let mut poll = libc::pollfd {
-        fd: poll.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let mut time: libc::timespec = empty_time();
-    time.tv_sec = libc::time_t::try_from(patience.as_secs()).unwrap_or(0);
-    time.tv_nsec = patience.subsec_nanos().into();
-    // SAFETY: the kernel writes one `pollfd` and reads one `timespec`, both of this frame; no
-    // signal mask is given.
-    // WHY: what is held for less than a millisecond must not wait for a whole one.
-    let events = unsafe { libc::ppoll(&raw mut poll, 1, &raw const time, ptr::null()) };
-    events >= 0
-}
-
 /// Keeps the calling thread on one processor; `false` when the system refuses.
 pub(crate) fn pin_thread(processor: usize) -> bool {
     let mut set = [0_u64; 16];
@@ -610,12 +591,6 @@ const fn empty_piece() -> libc::iovec {
     }
 }
 
-fn empty_time() -> libc::timespec {
-    // SAFETY: all fields are integers, for which zero is a value.
-    // WHY: some C libraries have private padding in it, so it cannot be written out.
-    unsafe { core::mem::zeroed() }
-}
-
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: all fields are integers and raw pointers, for which zero is a value.
     // WHY: some C libraries have private padding in it, so it cannot be written out.
@@ -732,15 +707,6 @@ mod tests {
         assert!(!receiver.receive(&ours, &mut pool, &mut arrivals).unwrap());
         let came: Vec<_> = arrivals.iter().map(|a| a.packet.bytes()[0]).collect();
         assert_eq!(came, (0..=64).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_short_sleep_ends_in_time_or_with_an_event() {
-        let poll = mio::Poll::new().unwrap();
-        assert!(wait_for_event(&poll, Duration::from_micros(1)));
-        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
-        waker.wake().unwrap();
-        assert!(wait_for_event(&poll, Duration::from_secs(1_000)));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use mio::net::UdpSocket;
 use crate::engine::Path;
 use crate::packet::Packet;
 
+#[cfg(target_os = "linux")]
+mod epoll;
+
 mod fallback;
 
 #[cfg(target_os = "linux")]
@@ -18,14 +21,18 @@ mod linux;
 mod priority;
 
 #[cfg(not(target_os = "linux"))]
+use fallback as epoll;
+
+#[cfg(not(target_os = "linux"))]
 use fallback as linux;
 
 #[cfg(not(target_os = "linux"))]
 use fallback as priority;
 
+pub(super) use epoll::Polled;
+
 pub(super) use linux::{
     Receiver, Sender, ask_for_local_address, descriptors_max, interface_addresses, pin_thread,
-    wait_for_event,
 };
 
 pub(super) use priority::{stand_back, wake_promptly};
