@@ -84,3 +84,23 @@ fn pictures_that_wait_for_each_other_all_arrive() {
         "{at_once} and {held}"
     );
 }
+
+#[test]
+fn reports_of_both_kinds_share_their_datagrams() {
+    let mut sim = Simulation::new(&Settings::new(4));
+    let room = sim.conference("standup").unwrap();
+    let options = PeerOptions {
+        transport_feedback: false,
+        ..PeerOptions::default()
+    };
+    let peers: Vec<_> = (0..3)
+        .map(|_| sim.join(&room, options.clone(), Link::default()).unwrap())
+        .collect();
+    sim.run(Duration::from_secs(20));
+    for peer in peers {
+        let counters = sim.peer(peer).counters();
+        // Every half second at most; each of four streams is reported on every second.
+        assert!(counters.rtcp_received <= 2 * 20 + 1, "{counters:?}");
+        assert!(counters.sender_reports >= 4 * 19, "{counters:?}");
+    }
+}

@@ -47,7 +47,7 @@ use crate::random::Random;
 use crate::route::allocate::{Allocation, Layer};
 use crate::route::constraints::Constraints;
 use crate::route::table::{AUDIO_LAYER, Capacity, Table, View};
-use crate::rtcp::{CompoundWriter, ReportBlock, RtcpPacket};
+use crate::rtcp::{CompoundWriter, ReportBlock, RtcpPacket, draw, next_report};
 use crate::slab::Slab;
 use crate::srtp::OutboundContext;
 use crate::stats::BridgeStats;
@@ -398,7 +398,7 @@ impl Receiver {
         }
         self.plan_retransmissions(now, sources);
         if self.next_report.is_none() && !self.batch.is_empty() {
-            self.next_report = Some((now + REPORT_INTERVAL).round_up(COMMON_STEP));
+            self.next_report = Some(next_report(now));
         }
         self.send(now, sources, path, context, outbox, stats);
     }
@@ -523,8 +523,13 @@ impl Receiver {
         Some(())
     }
 
+    /// Something goes to the receiver anyway: reports that are due soon go with it.
+    pub(crate) fn draw_report(&mut self, now: Time) {
+        draw(&mut self.next_report, now);
+    }
+
     /// Writes the sender reports that are due into `out`, and gives their length; 0 if there are
-    /// none. To be called when [`Receiver::deadline`] has passed, until it gives 0.
+    /// none, or if there is no room for one. To be called until it gives 0 with room for all.
     pub(crate) fn poll_report(
         &mut self,
         now: Time,
@@ -536,7 +541,7 @@ impl Receiver {
         }
         let mut writer = CompoundWriter::new(out);
         for slot in self.slots.iter_mut() {
-            if !report::write(now, slot, sources, &mut writer) && !writer.is_empty() {
+            if !report::write(now, slot, sources, &mut writer) {
                 // The rest goes into another packet.
                 return writer.len();
             }
@@ -552,9 +557,6 @@ const ROUTE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The same while less is sent so that queues drain.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How often it is looked for sender reports to pass on, while something is sent.
-const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Bytes that a packet without payload takes of what may be sent again.
 const EMPTY_COST: u64 = 16;

@@ -161,11 +161,9 @@ impl Engine {
                 endpoint.transport.handle_timeout(now);
                 self.drive_transport(now, key, out);
             }
-            if ingest {
+            if ingest || egress {
                 self.send_feedback(now, key, out);
-            }
-            if egress {
-                self.send_reports(now, key, out);
+                self.route_due(now, key);
             }
             // Neither is due unless media flows.
             if (ingest || egress)
@@ -198,7 +196,8 @@ impl Engine {
         true
     }
 
-    /// Sends the sender what it must know, and sets the timer of the next time.
+    /// Sends the endpoint what is due of both kinds, in as few datagrams as it takes: what it must
+    /// know as a sender, and the reports on what it receives. Sets the timers of the next time.
     pub(super) fn send_feedback(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) {
         let Some(endpoint) = self.endpoints.get_mut(key) else {
             return;
@@ -206,17 +205,34 @@ impl Engine {
         let Some(room) = self.conferences.get_mut(endpoint.conference) else {
             return;
         };
+        endpoint.ingest.draw_report(now);
+        endpoint.receiver.draw_report(now);
         let mut compound = Compound::new();
-        while let Some(length) = endpoint.ingest.poll_feedback(
-            now,
-            &mut room.conference,
-            &mut self.pool,
-            compound.room(),
-        ) {
+        loop {
+            let conference = &mut room.conference;
+            let asked = endpoint.ingest.poll_feedback(
+                now,
+                conference,
+                &mut self.pool,
+                compound.room_after(0),
+            );
+            let asked = asked.unwrap_or(0);
+            let rest = compound.room_after(asked);
+            let length = asked
+                + endpoint
+                    .receiver
+                    .poll_report(now, &conference.sources, rest);
+            if length == 0 {
+                break;
+            }
             compound.send(length, endpoint.transport.outbound(), out, &mut self.stats);
         }
         let deadline = endpoint.ingest.deadline();
         endpoint.timers.set(Timer::Ingest, deadline);
+        if endpoint.connected && !endpoint.receiver.is_route_due(now) {
+            let deadline = endpoint.receiver.deadline();
+            endpoint.timers.set(Timer::Egress, deadline);
+        }
         let conference = endpoint.conference;
         let has_changed = room.decided != Some(room.conference.changes);
         if !room.conference.relay.is_empty() {
@@ -228,33 +244,15 @@ impl Engine {
         self.reschedule(key);
     }
 
-    /// Sends the receiver the reports that are due, decides its routes anew if that is due, and
-    /// sets the timer of the next time.
-    fn send_reports(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) {
-        let Some(endpoint) = self.endpoints.get_mut(key) else {
-            return;
-        };
-        let Some(room) = self.conferences.get_mut(endpoint.conference) else {
-            return;
-        };
-        let conference = endpoint.conference;
-        let sources = &room.conference.sources;
-        let mut compound = Compound::new();
-        loop {
-            let length = endpoint.receiver.poll_report(now, sources, compound.room());
-            if length == 0 {
-                break;
-            }
-            compound.send(length, endpoint.transport.outbound(), out, &mut self.stats);
-        }
-        if endpoint.connected {
-            if endpoint.receiver.is_route_due(now) {
-                self.mark_due(conference, key);
-                self.mark_ready(conference);
-            } else {
-                let deadline = endpoint.receiver.deadline();
-                endpoint.timers.set(Timer::Egress, deadline);
-            }
+    /// Sees to it that the receiver's routes are decided anew in this pass, if that is due.
+    fn route_due(&mut self, now: Time, key: EndpointKey) {
+        if let Some(endpoint) = self.endpoints.get(key)
+            && endpoint.connected
+            && endpoint.receiver.is_route_due(now)
+        {
+            let conference = endpoint.conference;
+            self.mark_due(conference, key);
+            self.mark_ready(conference);
         }
     }
 
@@ -378,8 +376,10 @@ impl Compound {
         Self([0; FEEDBACK_BYTES_MAX + TAILROOM_BYTES])
     }
 
-    fn room(&mut self) -> &mut [u8] {
-        self.0.get_mut(..FEEDBACK_BYTES_MAX).unwrap_or_default()
+    /// What is free after the first `length` bytes.
+    fn room_after(&mut self, length: usize) -> &mut [u8] {
+        let room = self.0.get_mut(length..FEEDBACK_BYTES_MAX);
+        room.unwrap_or_default()
     }
 
     /// Seals the first `length` bytes, and sends them if there is a way.

@@ -10,9 +10,9 @@ use crate::id::Ssrc;
 use crate::limits::{FEEDBACK_BYTES_MAX, SSRCS_PER_ENDPOINT_MAX};
 use crate::packet::Pool;
 use crate::route::conference::{Conference, Relay};
-use crate::rtcp::{CompoundWriter, FullIntraEntry, ReportBlock};
+use crate::rtcp::{CompoundWriter, FullIntraEntry, ReportBlock, draw, next_report};
 use crate::rtp::sequence;
-use crate::time::{COMMON_STEP, Time};
+use crate::time::Time;
 
 use super::Ingest;
 use super::source::Source;
@@ -78,6 +78,11 @@ impl Ingest {
         self.schedule.hurry(now);
     }
 
+    /// Something goes to the sender anyway: a report that is due soon goes with it.
+    pub(crate) fn draw_report(&mut self, now: Time) {
+        draw(&mut self.schedule.report, now);
+    }
+
     /// Writes the next compound into `out`, which takes at least [`FEEDBACK_BYTES_MAX`] bytes;
     /// gives its length. To be called until there is nothing more.
     pub(crate) fn poll_feedback(
@@ -108,8 +113,8 @@ impl Ingest {
         writer: &mut CompoundWriter<'_>,
     ) -> bool {
         let reporter = conference.feedback.video;
-        let with_others = now + REPORT_EARLY;
-        let is_report = self.schedule.report.is_some_and(|at| at <= with_others);
+        self.draw_report(now);
+        let is_report = self.schedule.report == Some(now);
         let mut blocks = Blocks::new();
         if is_report {
             self.gather(now, conference, pool, &mut blocks);
@@ -298,11 +303,6 @@ fn has_room(writer: &CompoundWriter<'_>) -> bool {
     writer.len() + SOURCE_REQUESTS_MAX <= FEEDBACK_BYTES_MAX
 }
 
-/// When a report goes that has none to go with.
-fn next_report(now: Time) -> Time {
-    (now + REPORT_INTERVAL).round_up(COMMON_STEP)
-}
-
 /// The blocks of one report.
 struct Blocks {
     blocks: [ReportBlock; BLOCKS_MAX],
@@ -347,13 +347,6 @@ const CNAME: &[u8] = b"trestle";
 
 /// Blocks of one report (RFC 3550 section 6.4.2: five bits).
 const BLOCKS_MAX: usize = 31;
-
-/// Time between two reports on reception.
-const REPORT_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How much earlier a report goes with what goes anyway: half the time at most, as RFC 3550 section
-/// 6.2 varies it.
-const REPORT_EARLY: Duration = Duration::from_millis(250);
 
 /// Round trip time until it is measured.
 const RTT_UNKNOWN: Duration = Duration::from_millis(100);

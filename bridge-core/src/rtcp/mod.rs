@@ -9,6 +9,8 @@ mod bye;
 
 mod compound;
 
+mod interval;
+
 mod keyframe;
 
 mod nack;
@@ -20,6 +22,8 @@ mod report;
 mod sdes;
 
 mod twcc;
+
+pub(crate) use interval::{draw, next_report};
 
 pub use bye::Bye;
 pub use compound::{CompoundWriter, Packets, RtcpPacket, packets};
