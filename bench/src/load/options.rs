@@ -61,9 +61,13 @@ pub struct Options {
     /// it: for more than some 2 Mbit/s a receiver, take none, and trestle trusts that
     #[arg(long, value_enum, default_value_t = Feedback::TransportCc)]
     pub feedback: Feedback,
+    /// Streams keep their senders' SSRCs; otherwise a receiver gets the server's, in 50 slots at
+    /// most (colibri; of the other ways only xmpp has slots)
+    #[arg(long)]
+    pub keep_ssrcs: bool,
     /// Seconds between two checks by which a client keeps its path, a fifth more or less by chance:
     /// 5 as the RFC and Firefox have it, 2.5 in Chrome
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = interval)]
     pub check_interval: f64,
     /// How clients join
     #[arg(long, value_enum, default_value_t = Via::Colibri)]
@@ -238,6 +242,16 @@ impl Profile {
             Self::Gcm256 => SrtpProfile::AeadAes256Gcm,
             Self::Cm80 => SrtpProfile::Aes128CmSha1_80,
         }
+    }
+}
+
+/// Reads the seconds between two checks.
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.05..=3_600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("from 0.05 to 3600".to_owned())
     }
 }
 

@@ -16,7 +16,7 @@ use super::handshake::{Association, Identity};
 use super::histogram::Histogram;
 use super::http::Url;
 use super::leg::{Local, Opening};
-use super::options::{Feedback, Happening, Options, Scenario};
+use super::options::{Feedback, Happening, Options, Scenario, Via};
 use super::plan::{Member, Plan, Transports};
 use super::process::Usage;
 use super::report::{Measured, Report, Second, Storm};
@@ -96,6 +96,8 @@ fn check(options: &Options) -> Result<(), Failure> {
         "an event needs 4 seconds at least: half before it, half after it"
     } else if options.event.is_some() && options.scenario == Scenario::JoinStorm {
         "one thing at a time: an event or a join-storm"
+    } else if options.keep_ssrcs && options.via == Via::Xmpp {
+        "clients that join by xmpp take slots: leave out --keep-ssrcs"
     } else {
         return Ok(());
     };
@@ -362,6 +364,7 @@ impl Session {
             local: &local,
             identity,
             transport_cc,
+            keep_ssrcs: self.options.keep_ssrcs,
         };
         let mut remote = self.joining.join(ask).await?;
         if !transport_cc {

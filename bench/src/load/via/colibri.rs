@@ -44,10 +44,14 @@ impl Colibri {
         let room = it.member.room;
         let name = format!("{:08x}", it.member.id);
         let meeting = self.meeting(room);
+        let mut capabilities = vec!["source-names"];
+        if !it.keep_ssrcs {
+            capabilities.push("ssrc-rewriting");
+        }
         let mut endpoint = json!({
             "id": name,
             "create": true,
-            "capabilities": ["source-names", "ssrc-rewriting"],
+            "capabilities": capabilities,
             "medias": medias(it.transport_cc),
             "transport": { "ice-controlling": false, "rtcp-mux": true },
         });

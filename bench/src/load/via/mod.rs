@@ -43,6 +43,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) identity: &'a Identity,
     /// Whether transport-wide feedback is agreed on.
     pub(crate) transport_cc: bool,
+    /// Whether streams keep their senders' SSRCs.
+    pub(crate) keep_ssrcs: bool,
 }
 
 impl Ask<'_> {

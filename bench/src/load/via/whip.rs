@@ -173,6 +173,7 @@ mod tests {
             },
             identity: &Identity::new(SrtpProfile::AeadAes128Gcm).unwrap(),
             transport_cc: false,
+            keep_ssrcs: false,
         };
         let remote = whip.join(ask).await.unwrap();
         assert_eq!(remote.address.port(), 4_711);
