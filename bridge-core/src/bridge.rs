@@ -118,8 +118,8 @@ impl BridgeBuilder {
         self
     }
 
-    /// How long pictures may wait for those of other senders when several are busy, at most
-    /// 20 ms. Default 1 ms.
+    /// How long pictures may wait for those of other senders when several are busy, and how long a
+    /// busy shard may rest, at most 20 ms. Default 1 ms.
     #[must_use]
     pub fn hold(mut self, hold: Duration) -> Self {
         self.config.hold = hold;

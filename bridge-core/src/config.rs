@@ -49,7 +49,9 @@ pub struct EngineConfig {
     /// of their length, so that a frame leaves in one system call. Default `true`.
     pub evens_out: bool,
     /// How long pictures may wait for those of other senders, so that runs become longer; they
-    /// wait only when several senders are busy. Default 0; the shell has another.
+    /// wait only when several senders are busy. It also bounds how long a shard that many keep
+    /// busy may leave its socket alone ([`crate::engine::Engine::rest_until`]). Default 0; the
+    /// shell has another.
     pub hold: Duration,
 }
 

@@ -86,6 +86,29 @@ fn pictures_that_wait_for_each_other_all_arrive() {
 }
 
 #[test]
+fn a_shard_rests_only_while_many_talk() {
+    let rests = |peers: usize| {
+        let mut sim = Simulation::new(&Settings {
+            hold: Duration::from_millis(8),
+            ..Settings::new(5)
+        });
+        let room = sim.conference("standup").unwrap();
+        for _ in 0..peers {
+            sim.join(&room, PeerOptions::default(), Link::default())
+                .unwrap();
+        }
+        sim.run(Duration::from_secs(5));
+        sim.rests()
+    };
+    // Each sends sound every 20 ms: a rest of a quarter of 8 ms finds that of several of twenty,
+    // and seldom any of two.
+    let few = rests(2);
+    assert!(few < 50, "{few}");
+    let many = rests(20);
+    assert!(many > 200, "{many}");
+}
+
+#[test]
 fn reports_of_both_kinds_share_their_datagrams() {
     let mut sim = Simulation::new(&Settings::new(4));
     let room = sim.conference("standup").unwrap();

@@ -160,7 +160,7 @@ section!(
         trust_no_estimate: bool = false,
         /// Whether packets of a picture are padded to equal lengths.
         even_out: bool = true,
-        /// Microseconds that pictures may wait for others.
+        /// Microseconds that pictures may wait for others, and a busy shard may rest.
         hold_us: u64 = 1_000,
         /// What peers have connected sockets of their own for.
         connected_sockets: ConnectedSockets = ConnectedSockets::Off,

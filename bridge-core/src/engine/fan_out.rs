@@ -24,7 +24,7 @@ use crate::command::{Command, EndpointOptions, Reply, Ticket};
 use crate::error::{Discard, Error, Result};
 use crate::id::{ConferenceKey, EndpointAddress, EndpointId, EndpointKey, ShardId, SourceKey};
 use crate::ingest::mirror::{self, Vitals};
-use crate::ingest::source::{MediaPacket, Pending};
+use crate::ingest::source::{Facts, MediaPacket, Pending};
 use crate::limits::BACKLOG_MAX;
 use crate::route::conference::{Conference, Owner, Relay};
 use crate::route::mute::ForceMute;
@@ -491,7 +491,12 @@ impl Engine {
                 encoding,
                 clock_rate,
                 packet,
-            } => mirror::handle_packet(now, source, encoding, clock_rate, packet, conference, pool),
+            } => {
+                if matches!(packet.facts, Facts::Audio { .. }) {
+                    self.rest.note_sound(now);
+                }
+                mirror::handle_packet(now, source, encoding, clock_rate, packet, conference, pool)
+            }
             What::Skipped {
                 source,
                 skipped,

@@ -9,18 +9,13 @@
 
 use core::time::Duration;
 
+use super::pace::Pace;
 use crate::id::EndpointKey;
 use crate::time::Time;
 
 /// Packets that are worth a call: the kernel's cost of one, of a run of 8, is a quarter of the cost
 /// of a single one; of a run of 16 it is hardly less (bench `io/send`).
 const ENOUGH_PACKETS: u32 = 8;
-
-/// How much a new gap counts: one part in so many.
-const SMOOTHING: u32 = 8;
-
-/// A gap that is not to be bridged. Longer ones count as this, so that a busy time is noticed soon.
-const GAP_MAX: Duration = Duration::from_millis(4);
 
 /// What waits in a conference, and what is expected to come.
 #[derive(Debug)]
@@ -29,10 +24,8 @@ pub(super) struct Hold {
     since: Option<Time>,
     packets: u32,
     is_urgent: bool,
-    /// Who sent the latest picture, and when.
-    latest: Option<(EndpointKey, Time)>,
-    /// Smoothed time until a picture of another sender comes.
-    gap: Duration,
+    /// That of pictures.
+    pace: Pace,
 }
 
 impl Hold {
@@ -41,8 +34,7 @@ impl Hold {
             since: None,
             packets: 0,
             is_urgent: false,
-            latest: None,
-            gap: GAP_MAX,
+            pace: Pace::new(),
         }
     }
 
@@ -50,14 +42,7 @@ impl Hold {
     pub(super) fn note_picture(&mut self, now: Time, sender: EndpointKey) {
         self.since.get_or_insert(now);
         self.packets = self.packets.saturating_add(1);
-        let before = self.latest.replace((sender, now));
-        let gap = match before {
-            // The same frame.
-            Some(before) if before == (sender, now) => return,
-            Some((other, at)) if other != sender => now.since(at).min(GAP_MAX),
-            _ => GAP_MAX,
-        };
-        self.gap = (self.gap * (SMOOTHING - 1) + gap) / SMOOTHING;
+        self.pace.note(now, sender);
     }
 
     /// Something came that must not wait.
@@ -68,7 +53,8 @@ impl Hold {
     /// Until when what waits may wait, `longest` after the first came at the latest; `None` when it
     /// is to go now.
     pub(super) fn until(&self, longest: Duration) -> Option<Time> {
-        let is_worth_it = !self.is_urgent && self.packets < ENOUGH_PACKETS && self.gap < longest;
+        let is_worth_it =
+            !self.is_urgent && self.packets < ENOUGH_PACKETS && self.pace.is_within(longest);
         self.since.filter(|_| is_worth_it).map(|at| at + longest)
     }
 

@@ -22,6 +22,10 @@ mod forward;
 
 mod hold;
 
+mod pace;
+
+mod rest;
+
 #[cfg(feature = "unstable-toolbox")]
 pub(crate) mod fuzz;
 
@@ -63,6 +67,7 @@ use demux::Demux;
 use endpoint::Endpoint;
 use fan_out::Backlog;
 use hold::Hold;
+use rest::Rest;
 use timers::Deadlines;
 
 /// Where a datagram came from and goes to.
@@ -241,6 +246,7 @@ pub struct Engine {
     ready: Vec<ConferenceKey>,
     /// When the first of those that wait for pictures of other senders goes.
     held: Option<Time>,
+    rest: Rest,
     map_seed: MapSeed,
     stats: BridgeStats,
 }
@@ -324,6 +330,7 @@ impl Engine {
             vacancies: BTreeSet::new(),
             ready: Vec::new(),
             held: None,
+            rest: Rest::new(),
             map_seed,
             stats: BridgeStats::default(),
             random,
@@ -373,6 +380,14 @@ impl Engine {
     #[must_use]
     pub const fn held_until(&self) -> Option<Time> {
         self.held
+    }
+
+    /// Until when the shell may leave the socket alone after a pass, since more comes then than is
+    /// worth a wake-up ([`EngineConfig::hold`]); `None` when it is to watch it.
+    #[must_use]
+    pub fn rest_until(&self) -> Option<Time> {
+        let rest = self.rest.until(self.config.hold)?;
+        Some(self.held.map_or(rest, |held| held.min(rest)))
     }
 
     /// The engine's buffers: datagrams are received into packets of this pool.

@@ -275,12 +275,14 @@ impl Engine {
             room.hold.note_picture(now, sender);
         } else {
             room.hold.hurry();
+            self.rest.note_sound(now);
         }
         self.mark_waiting(key);
     }
 
     /// Notes that the endpoint is there.
     fn note_heard(&mut self, now: Time, key: EndpointKey, out: &mut impl Outbox) {
+        self.rest.note(now, key);
         if let Some(endpoint) = self.endpoints.get_mut(key)
             && endpoint.hear(now)
         {

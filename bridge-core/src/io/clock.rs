@@ -30,6 +30,15 @@ impl Clock {
         Time::ZERO + self.start.elapsed()
     }
 
+    /// Lets the calling thread sleep.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a shard that rests is not to be woken, so not by its poll either"
+    )]
+    pub(crate) fn sleep(duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     /// How long from now to `time`; zero when that is past.
     pub(crate) fn until(&self, time: Time) -> Duration {
         time.since(self.now())

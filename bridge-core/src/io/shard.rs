@@ -54,6 +54,9 @@ const TIMER_UNIT: Duration = Duration::from_millis(1);
 /// How soon to try again when the socket took no more.
 const SEND_AGAIN: Duration = Duration::from_millis(1);
 
+/// A shorter rest is not worth the call.
+const REST_MIN: Duration = Duration::from_micros(100);
+
 /// How long a stopped shard waits for the last words of its handshakes.
 const PARTING_MAX: Duration = Duration::from_millis(500);
 
@@ -187,6 +190,7 @@ struct Running {
 impl Running {
     /// Waits if there is nothing to do, then does one pass; `false` when it is to stop.
     fn pass(&mut self, polled: &mut Polled) -> bool {
+        self.rest();
         self.wait(polled);
         if self.is_readable {
             self.drain_socket();
@@ -284,6 +288,22 @@ impl Running {
                 .handle(now, Input::Command(ticket, command), &mut self.shell);
         }
         self.has_more |= left == 0;
+    }
+
+    /// Leaves the socket alone for as long as the engine sees fit, unless there is something to do.
+    /// Timers, commands and other shards can wait as long.
+    fn rest(&self) {
+        let connected = self.shell.sockets.connected.as_ref();
+        let has_more = self.has_more || connected.is_some_and(Connected::has_more);
+        if has_more || self.is_readable || self.shell.batch.is_waiting() {
+            return;
+        }
+        if let Some(until) = self.engine.rest_until() {
+            let rest = self.clock.until(until);
+            if rest >= REST_MIN {
+                Clock::sleep(rest);
+            }
+        }
     }
 
     /// Sleeps until something comes or is due, unless something is here already.

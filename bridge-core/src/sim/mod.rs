@@ -123,6 +123,7 @@ pub struct Simulation {
     strangers: BTreeMap<SocketAddr, (u64, u64)>,
     tapped: Option<(NodeId, Vec<Vec<u8>>)>,
     wakeups: u64,
+    rests: u64,
     bridge_address: SocketAddr,
 }
 
@@ -207,6 +208,7 @@ impl Simulation {
             strangers: BTreeMap::new(),
             tapped: None,
             wakeups: 0,
+            rests: 0,
             bridge_address,
             random,
         }
@@ -497,6 +499,12 @@ impl Simulation {
         self.pass();
     }
 
+    /// After how many passes a shard said that its socket may be left alone. Here it never is.
+    #[must_use]
+    pub const fn rests(&self) -> u64 {
+        self.rests
+    }
+
     /// Lets so much time pass.
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
@@ -568,6 +576,8 @@ impl Simulation {
             }
         }
         for shard in &mut self.shards {
+            let rest = shard.engine.rest_until();
+            self.rests += u64::from(rest.is_some_and(|until| until > now));
             for (path, bytes) in shard.recorder.datagrams() {
                 (now.as_nanos(), path.remote, bytes).hash(&mut self.trace);
                 let to = self.by_address.get(&path.remote).copied();
