@@ -9,10 +9,11 @@ use std::thread::{self, JoinHandle};
 use bridge_core::{KeyingMaterial, SrtpProfile, Time};
 
 use super::histogram::Histogram;
-use super::leg::{Leg, Oddities, Opening};
+use super::leg::{Delay, Leg, Oddities, Opening};
 use super::media::{Frames, SCREEN_INTERVAL};
 use super::plan::{Plan, float};
 use super::process::own_thread;
+use super::voice;
 use super::{Failure, failure, options::Options};
 use crate::clock::{Clock, rest};
 use crate::udp::Socket;
@@ -55,6 +56,8 @@ pub(crate) struct Look {
     /// Times on the way since measuring began, and since the last look.
     pub(crate) latency: Histogram,
     pub(crate) recent: Histogram,
+    /// The same of sound, since measuring began.
+    pub(crate) sound: Histogram,
     pub(crate) oddities: Oddities,
     /// Datagrams that our own sockets had no room for.
     pub(crate) overruns: u64,
@@ -122,10 +125,9 @@ impl Orders {
     }
 }
 
-/// Streams that send frames of one kind at one pace.
+/// Streams that send at one pace.
 #[derive(Debug)]
 struct Schedule {
-    frames: Frames,
     /// `None` when nothing is sent.
     interval: Option<Duration>,
     /// When each leg's next frame is due, and which of its streams it is. All have the same
@@ -134,9 +136,8 @@ struct Schedule {
 }
 
 impl Schedule {
-    const fn new(frames: Frames, interval: Option<Duration>) -> Self {
+    const fn new(interval: Option<Duration>) -> Self {
         Self {
-            frames,
             interval,
             due: VecDeque::new(),
         }
@@ -176,11 +177,16 @@ pub(crate) struct Generator {
     check_interval: Duration,
     cameras: Schedule,
     screens: Schedule,
+    voices: Schedule,
+    /// Those of cameras.
+    frames: Frames,
+    screen_frames: Frames,
     next_tend: Time,
     bytes: u64,
     sent: u64,
     latency: Histogram,
     recent: Histogram,
+    sound: Histogram,
     overruns: u64,
     busy: u64,
 }
@@ -199,7 +205,7 @@ impl Generator {
         let profile = options.profile.srtp();
         let check_interval = Duration::try_from_secs_f64(options.check_interval)
             .map_err(|error| failure("read --check-interval", error))?;
-        let cameras = Schedule::new(Frames::of(options), interval);
+        let cameras = (Schedule::new(interval), Frames::of(options));
         // Made where it runs: what batches need may not change threads.
         let is_shared = host.is_loopback() && !options.ports;
         let protocol = (profile, check_interval);
@@ -215,7 +221,7 @@ impl Generator {
         orders: Receiver<Order>,
         (host, is_shared): (Ipv4Addr, bool),
         (profile, check_interval): (SrtpProfile, Duration),
-        cameras: Schedule,
+        (cameras, frames): (Schedule, Frames),
     ) -> Self {
         let clock = Clock::start();
         Self {
@@ -228,12 +234,16 @@ impl Generator {
             profile,
             check_interval,
             cameras,
-            screens: Schedule::new(Frames::of_screen(), Some(SCREEN_INTERVAL)),
+            screens: Schedule::new(Some(SCREEN_INTERVAL)),
+            voices: Schedule::new(Some(voice::INTERVAL)),
+            frames,
+            screen_frames: Frames::of_screen(),
             next_tend: clock.now(),
             bytes: 0,
             sent: 0,
             latency: Histogram::default(),
             recent: Histogram::default(),
+            sound: Histogram::default(),
             overruns: 0,
             busy: 0,
         }
@@ -250,6 +260,7 @@ impl Generator {
             self.receive();
             let now = self.clock.now();
             self.send_frames(now);
+            self.send_sound(now);
             if self.next_tend <= now {
                 self.next_tend = now + TEND_INTERVAL;
                 let legs = self.legs.iter_mut().enumerate();
@@ -259,7 +270,7 @@ impl Generator {
                     }
                 }
             }
-            let schedules = [&self.cameras, &self.screens];
+            let schedules = [&self.cameras, &self.screens, &self.voices];
             let next = schedules.into_iter().filter_map(|it| it.due.front());
             let next = next.map(|(at, ..)| *at).min();
             let wait = next.map_or(REST, |at| at.since(self.clock.now()).min(REST));
@@ -351,23 +362,41 @@ impl Generator {
 
     /// Lets all cameras run, also those that ran before.
     fn start_sending(&mut self) {
-        self.cameras.due.clear();
-        let sends = |leg: &Option<Leg>| leg.as_ref().is_some_and(|leg| !leg.cameras.is_empty());
-        let legs = self.legs.iter().enumerate();
-        let senders: Vec<_> = legs
-            .filter(|(_, leg)| sends(leg))
-            .map(|(at, _)| (at, 0))
-            .collect();
-        self.cameras.start(self.clock.now(), &senders);
+        let now = self.clock.now();
+        let who = |sends: fn(&Leg) -> bool| -> Vec<_> {
+            let legs = self.legs.iter().enumerate();
+            let senders = legs.filter(|(_, leg)| leg.as_ref().is_some_and(sends));
+            senders.map(|(at, _)| (at, 0)).collect()
+        };
+        let (cameras, voices) = (
+            who(|leg| !leg.cameras.is_empty()),
+            who(|leg| leg.voice.is_some()),
+        );
+        for (schedule, streams) in [(&mut self.cameras, cameras), (&mut self.voices, voices)] {
+            schedule.due.clear();
+            schedule.start(now, &streams);
+        }
+    }
+
+    fn send_sound(&mut self, now: Time) {
+        while let Some((at, _)) = self.voices.next(now) {
+            let leg = self.legs.get_mut(at).and_then(Option::as_mut);
+            if let Some((leg, socket)) = leg.zip(socket(&self.sockets, self.is_shared, at)) {
+                leg.send_sound(socket, now);
+            }
+        }
     }
 
     fn send_frames(&mut self, now: Time) {
-        for schedule in [&mut self.cameras, &mut self.screens] {
+        for (schedule, frames) in [
+            (&mut self.cameras, &self.frames),
+            (&mut self.screens, &self.screen_frames),
+        ] {
             while let Some((at, stream)) = schedule.next(now) {
                 let leg = self.legs.get_mut(at).and_then(Option::as_mut);
                 let socket = socket(&self.sockets, self.is_shared, at);
                 if let Some((leg, socket)) = leg.zip(socket) {
-                    self.sent += leg.send_frame(socket, now, stream, &schedule.frames);
+                    self.sent += leg.send_frame(socket, now, stream, frames);
                 }
             }
         }
@@ -382,6 +411,7 @@ impl Generator {
             bytes,
             latency,
             recent,
+            sound,
             ..
         } = self;
         for (number, socket) in sockets.iter_mut().enumerate() {
@@ -398,9 +428,13 @@ impl Generator {
                         continue;
                     };
                     *bytes += u64::try_from(it.bytes.len()).unwrap_or(0);
-                    if let Some(nanos) = leg.receive(now, socket, &it) {
-                        latency.add(nanos);
-                        recent.add(nanos);
+                    match leg.receive(now, socket, &it) {
+                        Some(Delay::Picture(nanos)) => {
+                            latency.add(nanos);
+                            recent.add(nanos);
+                        }
+                        Some(Delay::Sound(nanos)) => sound.add(nanos),
+                        None => {}
                     }
                 }
                 if count < crate::udp::BATCH {
@@ -417,6 +451,7 @@ impl Generator {
         }
         self.latency.clear();
         self.recent.clear();
+        self.sound.clear();
         self.bytes = 0;
         self.sent = 0;
         self.overruns = self.overruns_so_far();
@@ -428,6 +463,7 @@ impl Generator {
             bytes: self.bytes,
             latency: self.latency.clone(),
             recent: self.recent.clone(),
+            sound: self.sound.clone(),
             overruns: self.overruns_so_far() - self.overruns,
             sent: self.sent,
             busy: own_thread() - self.busy,
@@ -474,8 +510,7 @@ mod tests {
 
     #[test]
     fn streams_of_a_schedule_take_turns_at_an_even_pace() {
-        let frames = Frames::of_screen();
-        let mut schedule = Schedule::new(frames.clone(), Some(Duration::from_millis(100)));
+        let mut schedule = Schedule::new(Some(Duration::from_millis(100)));
         schedule.start(Time::ZERO, &[(3, 0), (5, 1)]);
         let mut turns = Vec::new();
         for milliseconds in 0..=150 {
@@ -484,7 +519,7 @@ mod tests {
             }
         }
         assert_eq!(turns, [(0, 3, 0), (50, 5, 1), (100, 3, 0), (150, 5, 1)]);
-        let mut silent = Schedule::new(frames, None);
+        let mut silent = Schedule::new(None);
         silent.start(Time::ZERO, &[(3, 0)]);
         assert_eq!(silent.next(Time::from_millis(1)), None);
     }

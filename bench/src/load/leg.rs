@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::inbox::{FEEDBACK_INTERVAL, Inbox, REPORT_INTERVAL};
 use super::media::{self, Camera, Frames, Place};
+use super::voice::{self, Voice};
 use crate::clock::wall;
 use crate::stun;
 use crate::udp::{Arrival, Socket};
@@ -61,6 +62,8 @@ pub(crate) struct Local {
     pub(crate) ssrc: u32,
     /// Of its screen, once it shares that.
     pub(crate) screen_ssrc: u32,
+    /// Of its microphone, if it talks.
+    pub(crate) voice_ssrc: u32,
     pub(crate) address: SocketAddrV4,
 }
 
@@ -79,6 +82,8 @@ pub(crate) struct Oddities {
     pub(crate) keyframe_interval: Option<u64>,
     /// RTCP that we got.
     pub(crate) control: u64,
+    /// Packets of sound that came.
+    pub(crate) sound: u64,
 }
 
 impl Oddities {
@@ -88,9 +93,17 @@ impl Oddities {
         self.unopened += other.unopened;
         self.keyframe_requests += other.keyframe_requests;
         self.control += other.control;
+        self.sound += other.sound;
         let intervals = [self.keyframe_interval, other.keyframe_interval];
         self.keyframe_interval = intervals.into_iter().flatten().min();
     }
+}
+
+/// How many nanoseconds a packet was on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Delay {
+    Picture(u64),
+    Sound(u64),
 }
 
 /// One transport.
@@ -109,6 +122,7 @@ pub(crate) struct Leg {
     is_sampled: bool,
     /// The streams that it sends: a camera, then a screen.
     pub(super) cameras: Vec<Camera>,
+    pub(super) voice: Option<Voice>,
     transport_sequence: u16,
     next_feedback: Time,
     next_report: Time,
@@ -131,6 +145,7 @@ pub(crate) struct Opening {
     /// Whether it decrypts all that it gets.
     pub(crate) is_sampled: bool,
     pub(crate) sends: bool,
+    pub(crate) talks: bool,
     /// Told once when the path stands.
     pub(crate) stands: oneshot::Sender<()>,
     /// Takes DTLS.
@@ -147,8 +162,10 @@ impl Leg {
         let vp8 = opening.remote.numbers.vp8;
         let ssrc = opening.local.ssrc;
         let camera = opening.sends.then(|| Camera::new(ssrc, vp8));
+        let voice_ssrc = opening.local.voice_ssrc;
         Self {
             cameras: camera.into_iter().collect(),
+            voice: opening.talks.then(|| Voice::new(voice_ssrc)),
             transport_sequence: 0,
             local: opening.local,
             from,
@@ -192,7 +209,12 @@ impl Leg {
     }
 
     /// Takes a datagram; gives how long it was on its way, when that is known.
-    pub(super) fn receive(&mut self, now: Time, socket: &Socket, it: &Arrival<'_>) -> Option<u64> {
+    pub(super) fn receive(
+        &mut self,
+        now: Time,
+        socket: &Socket,
+        it: &Arrival<'_>,
+    ) -> Option<Delay> {
         match it.bytes.first()? {
             0..=3 => self.receive_stun(now, socket, it),
             20..=63 => drop(self.datagrams.send(it.bytes.to_vec())),
@@ -229,8 +251,13 @@ impl Leg {
         }
     }
 
-    fn receive_rtp(&mut self, now: Time, socket: &Socket, it: &Arrival<'_>) -> Option<u64> {
+    fn receive_rtp(&mut self, now: Time, socket: &Socket, it: &Arrival<'_>) -> Option<Delay> {
         let header = RtpHeader::parse(it.bytes).ok()?;
+        if header.payload_type.0 == voice::OPUS {
+            self.oddities.sound += 1;
+            let left = self.open(it, &header, voice::stamp)?;
+            return (it.at > 0).then(|| Delay::Sound(it.at.saturating_sub(left)));
+        }
         if let Some(id) = self.remote.numbers.transport_cc {
             self.inbox.note(it.bytes, &header, id, now);
         }
@@ -245,17 +272,24 @@ impl Leg {
         if self.inbox.take(&header) {
             self.ask_for_keyframes(socket);
         }
-        if !self.is_sampled {
-            return None;
-        }
-        let keys = self.keys.as_mut()?;
+        let left = self.open(it, &header, media::stamp)?;
+        (it.at > 0).then(|| Delay::Picture(it.at.saturating_sub(left)))
+    }
+
+    /// Decrypts a packet, if this leg does; gives when it left.
+    fn open(
+        &mut self,
+        it: &Arrival<'_>,
+        header: &RtpHeader,
+        stamp: impl FnOnce(&[u8]) -> Option<u64>,
+    ) -> Option<u64> {
+        let keys = self.keys.as_mut().filter(|_| self.is_sampled)?;
         let mut packet = Packet::copy_of(it.bytes);
-        if keys.inbound.unprotect_rtp(&mut packet, &header).is_err() {
+        if keys.inbound.unprotect_rtp(&mut packet, header).is_err() {
             self.oddities.unopened += 1;
             return None;
         }
-        let left = media::stamp(header.payload(packet.bytes()).ok()?)?;
-        (it.at > 0).then(|| it.at.saturating_sub(left))
+        stamp(header.payload(packet.bytes()).ok()?)
     }
 
     fn receive_rtcp(&mut self, it: &Arrival<'_>) {
@@ -330,6 +364,26 @@ impl Leg {
             }
         }
         sent
+    }
+
+    /// Sends the next packet of sound.
+    pub(super) fn send_sound(&mut self, socket: &Socket, now: Time) {
+        let (Some(keys), Some(voice)) = (self.keys.as_ref(), self.voice.as_mut()) else {
+            return;
+        };
+        let mut room = [0; voice::SIZE + 16];
+        let made = room
+            .first_chunk_mut()
+            .and_then(|out| voice.packet(out, now, wall()));
+        let segment = room.get_mut(..voice::SIZE + keys.profile.rtp_overhead());
+        if let Some(((index, header_length), segment)) = made.zip(segment)
+            && keys
+                .outbound
+                .seal_rtp(index, segment, header_length)
+                .is_ok()
+        {
+            socket.send(self.from, self.remote.address, segment);
+        }
     }
 
     /// Does what is due: checks, feedback, reports.

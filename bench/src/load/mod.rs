@@ -42,6 +42,8 @@ mod timeline;
 
 mod via;
 
+mod voice;
+
 pub use compare::{Comparison, compare};
 pub use report::Report;
 pub use run::run;

@@ -36,6 +36,10 @@ pub struct Options {
     /// Packets of a frame, sent at once; 1 is a paced sender
     #[arg(long, default_value_t = 4)]
     pub burst: u32,
+    /// Senders of each room who talk as well: a packet of sound every 20 ms, beside the rate
+    /// (colibri)
+    #[arg(long, default_value_t = 0)]
+    pub voices: usize,
     /// Bytes of an RTP packet, without the tag
     #[arg(long, default_value_t = 1_150)]
     pub size: usize,

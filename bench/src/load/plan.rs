@@ -11,6 +11,8 @@ pub(crate) struct Member {
     pub(crate) id: usize,
     pub(crate) room: usize,
     pub(crate) sends: bool,
+    /// Whether it sends sound as well.
+    pub(crate) talks: bool,
     /// Whose pictures it gets: ids.
     pub(crate) receives: Vec<usize>,
     /// How many of them at a time, when not all.
@@ -65,6 +67,7 @@ impl Plan {
             plan.storm = late.map(receiver).collect();
         }
         plan.members = split(plan.members, super::via::transports(options.via));
+        let_talk(&mut plan.members, options.voices);
         sample(&mut plan.members, options.sample.max(1));
         let senders = plan.members.iter().filter(|member| member.sends).count();
         let fan_out = float(plan.flows) / float(senders.max(1));
@@ -79,6 +82,7 @@ fn share(receivers: usize) -> Plan {
         id,
         room: 0,
         sends: id == 0,
+        talks: false,
         receives: if id == 0 { Vec::new() } else { vec![0] },
         last_n: None,
         is_sampled: false,
@@ -99,6 +103,7 @@ fn rooms(rooms: usize, members: usize, last_n: Option<usize>) -> Plan {
             id,
             room,
             sends: true,
+            talks: false,
             receives: ids.clone().filter(|other| *other != id).collect(),
             last_n,
             is_sampled: false,
@@ -144,6 +149,7 @@ fn split(members: Vec<Member>, transports: Transports) -> Vec<Member> {
                 id: all.len(),
                 room: member.room,
                 sends: false,
+                talks: false,
                 receives: receives.to_vec(),
                 last_n: None,
                 is_sampled: false,
@@ -151,6 +157,16 @@ fn split(members: Vec<Member>, transports: Transports) -> Vec<Member> {
         }
     }
     all
+}
+
+/// Turns on the microphones of the first senders of each room.
+fn let_talk(members: &mut [Member], voices: usize) {
+    let mut talking = BTreeMap::new();
+    for member in members.iter_mut().filter(|member| member.sends) {
+        let count: &mut usize = talking.entry(member.room).or_default();
+        member.talks = *count < voices;
+        *count += 1;
+    }
 }
 
 /// Chooses one of so many receivers, and one at least, from their middle: servers send to some
@@ -170,6 +186,7 @@ fn idle(id: usize) -> Member {
         id,
         room: 1,
         sends: false,
+        talks: false,
         receives: Vec::new(),
         last_n: None,
         is_sampled: false,
@@ -264,6 +281,18 @@ mod tests {
         assert_eq!(sampled("--receivers 1"), [1]);
         assert_eq!(sampled("--receivers 3 --sample 1"), [1, 2, 3]);
         assert_eq!(sampled("--receivers 3 --via whip"), [2]);
+    }
+
+    #[test]
+    fn some_of_each_room_talk() {
+        let talking = |words: &str| -> Vec<_> {
+            let members = plan(words).members.into_iter().filter(|it| it.talks);
+            members.map(|it| it.id).collect()
+        };
+        let rooms = "--scenario rooms --rooms 2 --members 3";
+        assert!(talking(rooms).is_empty());
+        assert_eq!(talking(&format!("{rooms} --voices 2")), [0, 1, 3, 4]);
+        assert_eq!(talking("--scenario share --receivers 3 --voices 2"), [0]);
     }
 
     #[test]

@@ -154,6 +154,9 @@ impl Report {
         });
         if let Value::Object(fields) = &mut json {
             fields.extend(of_oddities(look.oddities));
+            if options.voices > 0 {
+                fields.extend(of_sound(look, lasted));
+            }
             fields.extend(of_happenings(options, &it));
         }
         Self {
@@ -180,6 +183,9 @@ impl Report {
             ("latency_us_p50", "added latency p50, µs", 1.0, 0),
             ("latency_us_p99", "added latency p99, µs", 1.0, 0),
             ("latency_us_p999", "added latency p99.9, µs", 1.0, 0),
+            ("sound_packets_per_second", "sound, packets/s", 1.0, 0),
+            ("sound_latency_us_p50", "its latency p50, µs", 1.0, 0),
+            ("sound_latency_us_p99", "its latency p99, µs", 1.0, 0),
             ("cpu_us_per_packet", "server CPU µs/packet", 1.0, 3),
             ("cpu_cores", "server CPU, % of a core", 100.0, 1),
             ("switches_per_packet", "context switches/packet", 1.0, 4),
@@ -253,6 +259,17 @@ fn of_oddities(it: Oddities) -> Fields {
         ("packets_of_padding", json!(it.padding)),
         ("packets_unopened", json!(it.unopened)),
         ("control_packets", json!(it.control)),
+    ])
+}
+
+/// How sound came, which is no part of `packets_forwarded`.
+fn of_sound(look: &Look, seconds: f64) -> Fields {
+    let quantile = |share| json!(look.sound.quantile(share));
+    let each_second = number(look.oddities.sound) / seconds;
+    named([
+        ("sound_packets_per_second", json!(each_second)),
+        ("sound_latency_us_p50", quantile(0.5)),
+        ("sound_latency_us_p99", quantile(0.99)),
     ])
 }
 

@@ -96,6 +96,8 @@ fn check(options: &Options) -> Result<(), Failure> {
         "an event needs 4 seconds at least: half before it, half after it"
     } else if options.event.is_some() && options.scenario == Scenario::JoinStorm {
         "one thing at a time: an event or a join-storm"
+    } else if options.voices > 0 && options.via != Via::Colibri {
+        "voices need --via colibri"
     } else if options.keep_ssrcs && options.via == Via::Xmpp {
         "clients that join by xmpp take slots: leave out --keep-ssrcs"
     } else {
@@ -381,6 +383,7 @@ impl Session {
                 remote,
                 is_sampled: member.is_sampled,
                 sends: member.sends,
+                talks: member.talks,
                 stands,
                 datagrams,
             },
@@ -419,6 +422,7 @@ fn local(id: usize, address: SocketAddrV4) -> Local {
         password: format!("load0generator0password{id:08}"),
         ssrc: 0x1000_0000 + number.wrapping_mul(0x9e37) % 0x0fff_ffff,
         screen_ssrc: 0x2000_0000 + number,
+        voice_ssrc: 0x3000_0000 + number,
         address,
     }
 }

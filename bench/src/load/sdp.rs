@@ -162,6 +162,7 @@ mod tests {
             password: "secret".to_owned(),
             ssrc: 7,
             screen_ssrc: 8,
+            voice_ssrc: 9,
             address: "127.64.0.1:9".parse().unwrap(),
         }
     }

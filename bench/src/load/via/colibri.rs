@@ -11,6 +11,7 @@ use crate::clock::wall;
 use crate::load::http::{Url, ask};
 use crate::load::leg::{Local, Numbers, Remote};
 use crate::load::plan::Member;
+use crate::load::voice::OPUS;
 use crate::load::{Failure, failure};
 
 /// Numbers as Jitsi's focus gives them.
@@ -82,7 +83,11 @@ impl Colibri {
             } },
         });
         if let (true, Value::Object(fields)) = (it.member.sends, &mut update) {
-            fields.insert("sources".to_owned(), json!([camera(it.local, &name)]));
+            let mut sources = vec![camera(it.local, &name)];
+            if it.member.talks {
+                sources.push(microphone(it.local, &name));
+            }
+            fields.insert("sources".to_owned(), json!(sources));
         }
         self.patch(&meeting, &update).await?;
         remote(&answer).ok_or_else(|| Failure(format!("no transport in {answer}")))
@@ -133,6 +138,15 @@ fn camera(local: &Local, name: &str) -> Value {
     source(&format!("{name}-v0"), local.ssrc, "camera")
 }
 
+fn microphone(local: &Local, name: &str) -> Value {
+    let name = format!("{name}-a0");
+    json!({
+        "type": "audio",
+        "id": name,
+        "sources": [{ "ssrc": local.voice_ssrc, "name": name }],
+    })
+}
+
 fn source(name: &str, ssrc: u32, video_type: &str) -> Value {
     json!({
         "type": "video",
@@ -168,6 +182,11 @@ fn medias(transport_cc: bool) -> Value {
             },
         ],
         "rtp-hdrexts": extensions,
+    }, {
+        "type": "audio",
+        "payload-types": [
+            { "id": OPUS, "name": "opus", "clockrate": 48_000, "channels": 2 },
+        ],
     }])
 }
 
