@@ -66,6 +66,29 @@ test('the front page', async () => {
   await check('language menu')
 })
 
+test('the pages before their scripts come', async () => {
+  await page.setBypassCSP(true)
+  await page.setRequestInterception(true)
+  const late = []
+  const hold = (request) => {
+    if (/\/ui\/(front|room)\.js$/.test(request.url())) late.push(request); else void request.continue()
+  }
+  page.on('request', hold)
+  try {
+    for (const path of ['', 'Skeleton']) {
+      await page.goto('about:blank')
+      await page.goto(`${base}/${path}`, { waitUntil: 'domcontentloaded' })
+      await page.waitForFunction(() => getComputedStyle(document.querySelector('main')).display !== 'none')
+      await check(`skeleton of /${path}`)
+    }
+    assert.ok(late.length >= 2, 'a script came in time')
+  } finally {
+    page.off('request', hold)
+    await page.goto('about:blank')
+    await page.setRequestInterception(false)
+  }
+})
+
 test('the notice of a page that did not load completely', async () => {
   await open(base)
   await page.waitForSelector('.pill')

@@ -84,7 +84,9 @@ function recentRoom(room) {
 
 function drawRecent() {
   const { recent } = load();
-  $('#recent').replaceChildren(
+  const section = $('#recent');
+  section.setAttribute('aria-labelledby', 'recenth');
+  section.replaceChildren(
     h('div', { class: 'recent__head' },
       h('h2', { id: 'recenth' }, t('f.recent')),
       recent.length > 0 && h('button',
