@@ -11,8 +11,8 @@ const SMOOTHING: u32 = 8;
 /// A gap that is not to be bridged. Longer ones count as this, so that a busy time is noticed soon.
 pub(super) const GAP_MAX: Duration = Duration::from_millis(4);
 
-/// The pace at which endpoints take turns. What one sends at a time counts once, and what only one
-/// sends has no pace: it comes when it comes, and nobody else's is to be expected.
+/// The pace at which endpoints take turns. What one sends in a row is one turn, also if its frame is
+/// read in two passes; what only one sends has no pace: nobody else's is to be expected.
 ///
 /// It is a mean over passes, not over datagrams: where many come at once and then none for a while,
 /// most datagrams follow another closely, but none follows the last.
@@ -20,8 +20,9 @@ pub(super) const GAP_MAX: Duration = Duration::from_millis(4);
 pub(super) struct Pace {
     /// Who sent the latest datagram, and when.
     latest: Option<(EndpointKey, Time)>,
-    /// What this pass waited for the first of its datagrams, and how many came, of an endpoint
-    /// each.
+    /// When this pass began, or the latest in which an endpoint had its turn.
+    began: Time,
+    /// How long after the one before, and how many had their turn in it.
     waited: Duration,
     count: u32,
     /// Smoothed over the passes before.
@@ -32,6 +33,7 @@ impl Pace {
     pub(super) const fn new() -> Self {
         Self {
             latest: None,
+            began: Time::ZERO,
             waited: GAP_MAX,
             count: 1,
             gap: GAP_MAX,
@@ -41,18 +43,23 @@ impl Pace {
     /// A datagram came in the pass of that time.
     pub(super) fn note(&mut self, now: Time, sender: EndpointKey) {
         match self.latest.replace((sender, now)) {
-            // The same frame.
-            Some(before) if before == (sender, now) => {}
-            Some((_, at)) if at == now => self.count = self.count.saturating_add(1),
-            before => {
-                self.gap = self.gap();
-                self.count = 1;
-                self.waited = match before {
-                    Some((other, at)) if other != sender => now.since(at).min(GAP_MAX),
-                    _ => GAP_MAX,
-                };
+            Some((before, _)) if before == sender => {
+                // Nobody else came for so long.
+                if now.since(self.began) >= GAP_MAX {
+                    self.turn(now);
+                }
             }
+            Some(_) if self.began == now => self.count = self.count.saturating_add(1),
+            Some(_) => self.turn(now),
+            None => self.began = now,
         }
+    }
+
+    fn turn(&mut self, now: Time) {
+        self.gap = self.gap();
+        self.waited = now.since(self.began).min(GAP_MAX);
+        self.began = now;
+        self.count = 1;
     }
 
     /// When the latest came.
@@ -110,13 +117,34 @@ mod tests {
     #[test]
     fn nobody_else_is_expected_after_the_only_sender() {
         let mut pace = Pace::new();
-        let sender = EndpointKey(Key {
-            index: 1,
-            generation: 0,
-        });
-        for at in 0..100 {
-            pace.note(Time::ZERO + Duration::from_micros(50) * at, sender);
+        let sender = |index| {
+            let generation = 0;
+            EndpointKey(Key { index, generation })
+        };
+        let mut now = Time::ZERO;
+        for index in 0..100 {
+            now = now + Duration::from_micros(50);
+            pace.note(now, sender(index));
         }
-        assert!(!pace.is_within(Duration::from_secs(1)));
+        assert!(pace.is_within(Duration::from_micros(60)));
+        for _ in 0..1_000 {
+            now = now + Duration::from_micros(50);
+            pace.note(now, sender(7));
+        }
+        assert!(!pace.is_within(Duration::from_millis(3)));
+    }
+
+    #[test]
+    fn a_frame_that_is_read_in_two_passes_is_one_turn() {
+        let mut pace = Pace::new();
+        for index in 0..100 {
+            let generation = 0;
+            let sender = EndpointKey(Key { index, generation });
+            let now = Time::ZERO + Duration::from_micros(400) * index;
+            pace.note(now, sender);
+            pace.note(now + Duration::from_micros(30), sender);
+        }
+        assert!(pace.is_within(Duration::from_micros(405)));
+        assert!(!pace.is_within(Duration::from_micros(395)));
     }
 }
