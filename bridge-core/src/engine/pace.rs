@@ -11,8 +11,8 @@ const SMOOTHING: u32 = 8;
 /// A gap that is not to be bridged. Longer ones count as this, so that a busy time is noticed soon.
 pub(super) const GAP_MAX: Duration = Duration::from_millis(4);
 
-/// The pace at which endpoints take turns. What one sends in a row is one turn, also if its frame is
-/// read in two passes; what only one sends has no pace: nobody else's is to be expected.
+/// The pace at which endpoints take turns. What one sends in a row is one turn, also if its frame
+/// is read in two passes; what only one sends has no pace: nobody else's is to be expected.
 ///
 /// It is a mean over passes, not over datagrams: where many come at once and then none for a while,
 /// most datagrams follow another closely, but none follows the last.
