@@ -271,11 +271,13 @@ impl Engine {
         let conference = &room.conference;
         let newest = conference.active.last();
         let newest = newest.and_then(|source| conference.sources.get(*source));
-        if newest.is_some_and(|source| source.kind == MediaKind::Video) {
-            room.hold.note_picture(now, sender);
-        } else {
-            room.hold.hurry();
-            self.rest.note_sound(now);
+        match newest.map(|source| source.kind) {
+            Some(MediaKind::Video) => room.hold.note_picture(now, sender),
+            Some(MediaKind::Audio) => {
+                room.hold.hurry();
+                self.rest.note_sound(now);
+            }
+            None => room.hold.hurry(),
         }
         self.mark_waiting(key);
     }
