@@ -56,6 +56,8 @@ impl Outbox for Nowhere {
 pub(crate) fn engine(data: &[u8]) {
     let mut config = EngineConfig::new([3; 32]);
     config.shards = 2;
+    config.hold = Duration::from_millis(1);
+    let longest = config.hold;
     let mut engine = Engine::new(config);
     let mut out = Nowhere::default();
     let mut now = Time::ZERO;
@@ -106,6 +108,10 @@ pub(crate) fn engine(data: &[u8]) {
         assert!(
             engine.wakeup().is_none_or(|at| at > now),
             "what was due is done"
+        );
+        assert!(
+            engine.rest_until().is_none_or(|at| at <= now + longest),
+            "no rest is longer than allowed"
         );
     }
 }
