@@ -68,17 +68,10 @@ impl Hold {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::endpoint;
     use super::*;
-    use crate::id::Key;
 
     const LONGEST: Duration = Duration::from_millis(1);
-
-    fn sender(index: u32) -> EndpointKey {
-        EndpointKey(Key {
-            index,
-            generation: 0,
-        })
-    }
 
     /// Frames of two packets of so many senders, `gap` microseconds apart; gives the time of the
     /// last.
@@ -87,8 +80,8 @@ mod tests {
         for at in 0..50 {
             hold.release();
             now = now + Duration::from_micros(gap);
-            hold.note_picture(now, sender(at % senders));
-            hold.note_picture(now, sender(at % senders));
+            hold.note_picture(now, endpoint(at % senders));
+            hold.note_picture(now, endpoint(at % senders));
         }
         now
     }
@@ -100,7 +93,7 @@ mod tests {
         let now = frames(&mut hold, 3, 500);
         assert_eq!(hold.until(LONGEST), Some(now + LONGEST));
         let later = now + LONGEST / 2;
-        hold.note_picture(later, sender(7));
+        hold.note_picture(later, endpoint(7));
         assert_eq!(hold.until(LONGEST), Some(now + LONGEST), "from the first");
         hold.release();
         assert_eq!(hold.until(LONGEST), None);
@@ -131,7 +124,7 @@ mod tests {
         let now = frames(&mut hold, 3, 500);
         for _ in 2..ENOUGH_PACKETS {
             assert!(hold.until(LONGEST).is_some());
-            hold.note_picture(now, sender(5));
+            hold.note_picture(now, endpoint(5));
         }
         assert_eq!(hold.until(LONGEST), None);
     }

@@ -79,10 +79,18 @@ impl Pace {
     }
 }
 
+/// Endpoints of tests.
+#[cfg(test)]
+pub(super) const fn endpoint(index: u32) -> EndpointKey {
+    EndpointKey(crate::id::Key {
+        index,
+        generation: 0,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Key;
 
     /// The gap after passes so many microseconds apart in turn, with datagrams of so many endpoints
     /// that are different each time.
@@ -93,10 +101,8 @@ mod tests {
         for (after, count) in passes.into_iter().cycle().take(100) {
             now = now + Duration::from_micros(after);
             for index in indices.by_ref().take(count.try_into().unwrap()) {
-                let generation = 0;
-                let sender = EndpointKey(Key { index, generation });
-                pace.note(now, sender);
-                pace.note(now, sender);
+                pace.note(now, endpoint(index));
+                pace.note(now, endpoint(index));
             }
         }
         pace.gap()
@@ -117,19 +123,15 @@ mod tests {
     #[test]
     fn nobody_else_is_expected_after_the_only_sender() {
         let mut pace = Pace::new();
-        let sender = |index| {
-            let generation = 0;
-            EndpointKey(Key { index, generation })
-        };
         let mut now = Time::ZERO;
         for index in 0..100 {
             now = now + Duration::from_micros(50);
-            pace.note(now, sender(index));
+            pace.note(now, endpoint(index));
         }
         assert!(pace.is_within(Duration::from_micros(60)));
         for _ in 0..1_000 {
             now = now + Duration::from_micros(50);
-            pace.note(now, sender(7));
+            pace.note(now, endpoint(7));
         }
         assert!(!pace.is_within(Duration::from_millis(3)));
     }
@@ -138,11 +140,9 @@ mod tests {
     fn a_frame_that_is_read_in_two_passes_is_one_turn() {
         let mut pace = Pace::new();
         for index in 0..100 {
-            let generation = 0;
-            let sender = EndpointKey(Key { index, generation });
             let now = Time::ZERO + Duration::from_micros(400) * index;
-            pace.note(now, sender);
-            pace.note(now + Duration::from_micros(30), sender);
+            pace.note(now, endpoint(index));
+            pace.note(now + Duration::from_micros(30), endpoint(index));
         }
         assert!(pace.is_within(Duration::from_micros(405)));
         assert!(!pace.is_within(Duration::from_micros(395)));

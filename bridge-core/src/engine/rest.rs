@@ -67,17 +67,10 @@ impl Rest {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::endpoint;
     use super::*;
-    use crate::id::Key;
 
     const LONGEST: Duration = Duration::from_millis(1);
-
-    fn endpoint(index: u32) -> EndpointKey {
-        EndpointKey(Key {
-            index,
-            generation: 0,
-        })
-    }
 
     /// Datagrams of so many endpoints in turn, `gap` microseconds apart; gives the time of the
     /// last.
